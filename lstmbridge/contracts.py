@@ -13,11 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+from typing_extensions import Self
 
 from lstmbridge.gates import Array, Weights
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.facts import Fact
+from lstmbridge.model.signature import Signature, States, TensorSpec
 
 if TYPE_CHECKING:
     from lstmbridge.graph.graphdef import Graph
@@ -180,39 +181,6 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """A named input or output; symbolic axes are strings (``"batch"``, ``"time"``)."""
-
-    name: str
-    shape: tuple[int | str, ...]
-    dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What goes in and what comes out, batch-major, by DESIGN's artifact names."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs' names, in order."""
-        return tuple(spec.name for spec in self.inputs)
-
-    def output_names(self) -> tuple[str, ...]:
-        """The outputs' names, in order."""
-        return tuple(spec.name for spec in self.outputs)
-
-
-class States(str, Enum):
-    """How an artifact takes its initial states."""
-
-    NONE = "none"
-    OPTIONAL = "optional"
-    REQUIRED = "required"
-
-
-@dataclass(frozen=True, slots=True)
 class TargetOptions:
     """Options that change an artifact. None: the target's default."""
 
@@ -334,7 +302,7 @@ class Session(Protocol):
         """One probe. Errors: RuntimeUnavailable when the runtime declines or dies."""
         ...
 
-    def __enter__(self) -> Session: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,

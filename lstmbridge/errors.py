@@ -1,13 +1,13 @@
 """Every error that lstmbridge raises on purpose. This module imports nothing of ours.
 
 LstmBridgeError
-├─ UsageError             what was asked for makes no sense, or the output may not be written   (exit 2)
-├─ RuntimeUnavailable     an optional package or device is absent                               (exit 3)
-├─ SourceUnreadable       the bytes are missing, truncated, corrupt, or not what they claim     (exit 4)
-├─ NotRecognised          the bytes are fine, but no dialect knows a recurrent layer in them    (exit 5)
-├─ FactMissing            the source does not say it; the user must                             (exit 6)
-├─ FactConflict           two statements about one fact contradict each other                   (exit 6)
-└─ CannotExpress          the target (or this version) has no way to say this                   (exit 7)
+├─ UsageError          what was asked for makes no sense, or the output may not be written (exit 2)
+├─ RuntimeUnavailable  an optional package or device is absent (exit 3)
+├─ SourceUnreadable    the bytes are missing, truncated, corrupt, or not what they claim (exit 4)
+├─ NotRecognised       the bytes are fine, but no dialect knows a recurrent layer in them (exit 5)
+├─ FactMissing         the source does not say it; the user must (exit 6)
+├─ FactConflict        two statements about one fact contradict each other (exit 6)
+└─ CannotExpress       the target (or this version) has no way to say this (exit 7)
 
 A verification that disagrees is not an exception: it is a `Verdict` (exit 1 or 3).
 """

@@ -55,9 +55,8 @@ class GateOrder:
 # BasicLSTMCell, LSTMCell, LSTMBlockCell, CudnnCompatibleLSTMCell: i, j, f, o
 TENSORFLOW_LSTM = GateOrder("TensorFlow 1 LSTM cells", ("i", "c", "f", "o"))
 KERAS_LSTM = GateOrder("Keras LSTM", ("i", "f", "c", "o"))
-# torch.nn.LSTM: weight_ih_l[k] is (W_ii|W_if|W_ig|W_io)
 PYTORCH_LSTM = GateOrder("torch.nn.LSTM", ("i", "f", "c", "o"))
-# ONNX LSTM: W[iofc]; its peephole P[iof]
+# ONNX operator LSTM: the inputs W, R and B; its input P has no candidate
 ONNX_LSTM = GateOrder("ONNX LSTM", ("i", "o", "f", "c"))
 ONNX_PEEPHOLE = GateOrder("ONNX LSTM peephole", ("i", "o", "f"))
 
@@ -142,7 +141,8 @@ class Cut:
 
     def load(self) -> Array:
         """A view of the tensor: no number is copied."""
-        return self.source.load()[self.index]
+        piece: Array = self.source.load()[self.index]
+        return piece
 
 
 class GateBlocks(Mapping[str, Array]):
@@ -160,9 +160,7 @@ class GateBlocks(Mapping[str, Array]):
         self._cuts = dict(cuts)
 
     @classmethod
-    def from_fused(
-        cls, fused: Weights, order: GateOrder, rows: slice | None = None
-    ) -> GateBlocks:
+    def from_fused(cls, fused: Weights, order: GateOrder, rows: slice | None = None) -> GateBlocks:
         """Cut a fused tensor (..., n_gates * units) into gates along its last axis.
 
         Args:

@@ -1,0 +1,1 @@
+"""Named tensors and graph to a Model. Spellings and layouts are data."""

@@ -1,0 +1,1 @@
+"""A GraphDef as functions, and what its nodes state."""

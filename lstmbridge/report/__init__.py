@@ -1,0 +1,1 @@
+"""A verdict or an inspection for a reader. Decides nothing."""

@@ -1,0 +1,1 @@
+"""Artifact or model to outputs, one file per runtime."""

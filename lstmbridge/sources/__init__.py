@@ -1,0 +1,1 @@
+"""Bytes to named lazy tensors. No gate words in here."""

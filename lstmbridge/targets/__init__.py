@@ -1,0 +1,1 @@
+"""Model to artifact, one room per target."""

@@ -1,0 +1,1 @@
+"""Outputs to a verdict: probes, noise floor, planted faults, ledger, comparison."""

@@ -1,0 +1,108 @@
+"""Float64 NumPy that errs, after each operation, as an arithmetic of fewer bits would.
+
+Run an equation with several `Rounding`s, and the spread of the results is what an honest
+runtime of that precision may differ by: on these weights, this input, this length. Each result
+gets a random relative error of at most 2 units of rounding; a dot product, whose order of
+summation is nobody's promise, an error of the unit times the sum of its absolute products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from lstmbridge.arrays.numpy64 import Float64
+from lstmbridge.gates import Array
+
+UNIT_ROUNDING: Mapping[str, float] = {
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "tf32": 2.0**-11,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+}
+"""Unit rounding of each precision: half the distance from 1 to the next number."""
+
+
+class Rounding(Float64):
+    """`Float64` that perturbs every result by the rounding of `precision`.
+
+    Exact operations (minimum, maximum, relu, split, concat) are left exact. The numbers of the
+    model are exact as well: they are stored in a precision that holds them.
+    """
+
+    def __init__(self, precision: str, seed: int) -> None:
+        self._unit = UNIT_ROUNDING[precision]
+        self._random = np.random.default_rng(seed)
+
+    def _err(self, a: Array) -> Array:
+        spread = self._random.uniform(-2.0 * self._unit, 2.0 * self._unit, size=a.shape)
+        return np.asarray(a * (1.0 + spread))
+
+    def _elementwise(self, function: Callable[..., Array], *operands: Array) -> Array:
+        return self._err(function(*operands))
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Errs by the unit times the sum of absolute products, and once more as an element."""
+        spread = np.matmul(np.abs(a), np.abs(b)) * self._unit
+        noise = self._random.uniform(-1.0, 1.0, size=spread.shape)
+        return self._err(np.matmul(a, b) + noise * spread)
+
+    def add(self, a: Array, b: Array) -> Array:
+        """Sum, rounded; likewise below."""
+        return self._elementwise(super().add, a, b)
+
+    def sub(self, a: Array, b: Array) -> Array:
+        """Difference."""
+        return self._elementwise(super().sub, a, b)
+
+    def mul(self, a: Array, b: Array) -> Array:
+        """Product."""
+        return self._elementwise(super().mul, a, b)
+
+    def div(self, a: Array, b: Array) -> Array:
+        """Quotient."""
+        return self._elementwise(super().div, a, b)
+
+    def exp(self, a: Array) -> Array:
+        """Exponential."""
+        return self._elementwise(super().exp, a)
+
+    def sqrt(self, a: Array) -> Array:
+        """Square root."""
+        return self._elementwise(super().sqrt, a)
+
+    def sigmoid(self, a: Array) -> Array:
+        """Logistic function."""
+        return self._elementwise(super().sigmoid, a)
+
+    def tanh(self, a: Array) -> Array:
+        """Hyperbolic tangent."""
+        return self._elementwise(super().tanh, a)
+
+    def elu(self, a: Array) -> Array:
+        """Exponential linear unit."""
+        return self._elementwise(super().elu, a)
+
+    def selu(self, a: Array) -> Array:
+        """Scaled exponential linear unit."""
+        return self._elementwise(super().selu, a)
+
+    def softplus(self, a: Array) -> Array:
+        """log(1 + e^a)."""
+        return self._elementwise(super().softplus, a)
+
+    def softsign(self, a: Array) -> Array:
+        """a / (1 + |a|)."""
+        return self._elementwise(super().softsign, a)
+
+    def mean(self, a: Array) -> Array:
+        """Mean of the last axis: errs as a dot product with 1/n."""
+        spread = np.mean(np.abs(a), axis=-1, keepdims=True) * self._unit
+        noise = self._random.uniform(-1.0, 1.0, size=spread.shape)
+        return self._err(super().mean(a) + noise * spread)
+
+    def split(self, a: Array, sizes: Sequence[int]) -> Sequence[Array]:
+        """Exact."""
+        return super().split(a, sizes)
