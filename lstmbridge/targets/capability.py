@@ -1,0 +1,162 @@
+"""What each target can say, and how: a table of features x targets. No code of a target in here.
+
+==========  ==========================================================================
+how         meaning
+==========  ==========================================================================
+native      the target's own recurrent operator, its weights reordered and nothing else
+rewritten   the target's own operator after exact algebra (what was folded is recorded)
+stepped     the cell's equations, one step at a time (ONNX ``Scan``, a PyTorch loop)
+refused     not said at all: `CannotExpress`, with the reason
+==========  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.contracts import Expression
+from lstmbridge.errors import CannotExpress
+from lstmbridge.model.blocks import Layer
+from lstmbridge.model.cells import Cell
+
+HOWS: tuple[str, ...] = ("native", "rewritten", "stepped", "refused")
+"""From the cleanest to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """How a target says one feature, and the reason where it is not plainly native."""
+
+    how: str
+    reason: str = ""
+
+
+_NATIVE = Capability("native")
+
+
+def _stepped(reason: str) -> Capability:
+    return Capability("stepped", reason)
+
+
+_ONNX: Mapping[str, Capability] = {
+    "LSTM": _NATIVE,
+    "forget_bias": Capability("native", "forget bias in the operator's second bias"),
+    "peephole": _NATIVE,
+    "projection": Capability(
+        "rewritten",
+        "projection folded into the recurrent weights (product in float64, rounded once)",
+    ),
+    "cell_clip": _stepped("the operator's clip does not limit the carried cell state"),
+    "proj_clip": _stepped("the operator has no projection to clip"),
+    "residual": _NATIVE,
+    "bidirectional": _NATIVE,
+    "sequence_length": _NATIVE,
+    "states": _NATIVE,
+    "activation:tanh": _NATIVE,
+    "activation:sigmoid": _NATIVE,
+    "activation:relu": _NATIVE,
+    "activation:elu": _NATIVE,
+    "activation:softsign": _NATIVE,
+    "activation:hard_sigmoid": _NATIVE,
+    "activation:linear": _NATIVE,
+    "activation:softplus": _stepped("ONNX Runtime's operator overflows in Softplus"),
+    "activation:selu": _stepped("the operator has no Selu"),
+    "activation:relu6": _stepped("the operator has no relu6"),
+    "gate_activation:sigmoid": _NATIVE,
+    "gate_activation:hard_sigmoid": _NATIVE,
+    "gate_activation:tanh": _NATIVE,
+    "gate_activation:relu": _NATIVE,
+    "gate_activation:elu": _NATIVE,
+    "gate_activation:softsign": _NATIVE,
+    "gate_activation:linear": _NATIVE,
+    "gate_activation:softplus": _stepped("ONNX Runtime's operator overflows in Softplus"),
+    "gate_activation:selu": _stepped("the operator has no Selu"),
+    "gate_activation:relu6": _stepped("the operator has no relu6"),
+    "dtype:float16": _NATIVE,
+    "dtype:float32": _NATIVE,
+    "dtype:float64": _stepped("ONNX Runtime has no LSTM in double"),
+}
+
+_TORCH: Mapping[str, Capability] = {
+    "LSTM": _NATIVE,
+    "forget_bias": Capability("native", "forget bias in bias_hh"),
+    "peephole": _stepped("torch.nn.LSTM has no peepholes"),
+    "projection": Capability("native", "proj_size"),
+    "cell_clip": _stepped("torch.nn.LSTM clips nothing"),
+    "proj_clip": _stepped("torch.nn.LSTM clips nothing"),
+    "residual": _NATIVE,
+    "bidirectional": _NATIVE,
+    "sequence_length": _NATIVE,
+    "states": _NATIVE,
+    "activation:tanh": _NATIVE,
+    **{
+        f"activation:{name}": _stepped(f"torch.nn.LSTM knows tanh only, not {name}")
+        for name in (
+            "sigmoid", "relu", "elu", "selu", "softplus", "softsign",
+            "linear", "relu6", "hard_sigmoid",
+        )
+    },
+    "gate_activation:sigmoid": _NATIVE,
+    **{
+        f"gate_activation:{name}": _stepped(f"torch.nn.LSTM knows sigmoid gates only, not {name}")
+        for name in (
+            "tanh", "relu", "elu", "selu", "softplus", "softsign",
+            "linear", "relu6", "hard_sigmoid",
+        )
+    },
+    "dtype:float16": _NATIVE,
+    "dtype:bfloat16": _NATIVE,
+    "dtype:float32": _NATIVE,
+    "dtype:float64": _NATIVE,
+}  # fmt: skip
+
+CAPABILITIES: Mapping[str, Mapping[str, Capability]] = {"onnx": _ONNX, "torch": _TORCH}
+"""target -> feature -> how. A feature that stands nowhere is refused."""
+
+
+def capability(target: str, feature: str) -> Capability:
+    """How `target` says `feature`; refused where the table does not know it."""
+    unknown = Capability("refused", f"{target} has no rule for {feature}")
+    return CAPABILITIES[target].get(feature, unknown)
+
+
+def features_of(cell: Cell, dtype: np.dtype[Any] | None = None) -> tuple[str, ...]:
+    """The rows of the table that `cell` needs, when its arithmetic is done in `dtype`."""
+    features = [
+        cell.KIND,
+        f"activation:{cell.activation.value}",
+        f"gate_activation:{cell.gate_activation.value}",
+        f"dtype:{cell.dtype if dtype is None else dtype}",
+    ]
+    present = {
+        "forget_bias": bool(cell.forget_bias.value),
+        "peephole": cell.peephole is not None,
+        "projection": cell.projection is not None,
+        "cell_clip": cell.cell_clip.value is not None,
+        "proj_clip": cell.proj_clip.value is not None and cell.projection is not None,
+    }
+    return (*features, *(name for name, there in present.items() if there))
+
+
+def express(target: str, layer: Layer, features: Iterable[str]) -> Expression:
+    """The one way in which `target` says a layer that needs all of `features`.
+
+    Raises:
+        CannotExpress: naming the layer, the feature and the reason.
+    """
+    found = [(name, capability(target, name)) for name in features]
+    for name, rule in found:
+        if rule.how == "refused":
+            raise CannotExpress(
+                f"{layer.name} needs {name}: {rule.reason}",
+                expected=f"a feature that {target} can express",
+                where=layer.name,
+                advice="convert to another target, or open an issue with this message",
+            )
+    how = max((rule.how for _, rule in found), key=HOWS.index)
+    reasons = [rule.reason for _, rule in found if rule.reason and rule.how == how]
+    return Expression(layer=layer.name, how=how, detail="; ".join(dict.fromkeys(reasons)))
