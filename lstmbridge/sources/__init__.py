@@ -1,1 +1,51 @@
-"""Bytes to named lazy tensors. No gate words in here."""
+"""The room of sources: bytes -> named lazy tensors, and the graph beside them.
+
+What is opened is found out by content, never by suffix, and is read without TensorFlow. Nothing
+here knows what a gate is: names, shapes and numbers leave the room as the file holds them.
+
+    locate      what the user named -> which files make up which checkpoint
+    identify    what a file that is no checkpoint seems to be
+    table       sorted keys and values in checked blocks (both formats of checkpoints)
+    bundle_v2   the V2 format: one index, shards of raw bytes
+    slices_v1   the V1 format: messages inside tables
+    checkpoint  either of them as a `Source`
+    metagraph   GraphDefs -> `lstmbridge.graph.graphdef.Graph`
+    slices, values, dtypes, varint, snappy, files, messages: what they share
+    proto/      our own messages on TensorFlow's wire format
+
+A further format is one more file that makes a `Source`, and a line in `open_source`.
+
+Whatever the bytes, the outcome is a result or `SourceUnreadable`, in time and memory bounded
+by the files' size: extents are compared with what the files hold when a source is opened, and
+every block and tensor is checked by its CRC32C before its numbers are handed out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lstmbridge.contracts import Source
+
+__all__ = ["open_source"]
+
+
+def open_source(path: str | Path) -> Source:
+    """Open what `path` names: a checkpoint's prefix, one of its files, its folder, or the
+    ``checkpoint`` state file in it.
+
+    Reads the index alone; `TensorRef.load` reads numbers.
+
+    Errors: SourceUnreadable when nothing is there (near names are shown), several checkpoints
+    are, a file is missing, truncated or damaged, or it is something else.
+    """
+    from lstmbridge.sources.checkpoint import CheckpointSource
+    from lstmbridge.sources.files import unreadable
+    from lstmbridge.sources.locate import locate
+
+    path = Path(path)
+    try:
+        return CheckpointSource(locate(path))
+    except OSError as err:
+        raise unreadable(path, err) from err

@@ -1,0 +1,99 @@
+"""What a file seems to be, by its content. Used to say what was given instead of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lstmbridge.sources.files import MappedFile, read_start
+
+_MAGICS: tuple[tuple[bytes, str], ...] = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
+    (b"\x93NUMPY", "a NumPy array (.npy)"),
+    (b"\x80\x02", "a pickle or an old PyTorch file"),
+    (b"\x80\x03", "a pickle"),
+    (b"\x80\x04", "a pickle"),
+    (b"\x80\x05", "a pickle"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x7fELF", "a program"),
+    (b"version https://git-lfs", "a Git LFS pointer: the real file was not fetched"),
+)
+_ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
+    ("config.json", "a Keras file (.keras)"),
+    ("data.pkl", "a PyTorch file (.pt)"),
+    (".npy", "a NumPy archive (.npz)"),
+    ("saved_model.pb", "a zip archive with a SavedModel in it"),
+    (".index", "a zip archive with a checkpoint in it"),
+    ("checkpoint", "a zip archive with a checkpoint in it"),
+)
+MOST_MEMBERS = 10_000
+LARGEST_PROTOBUF = 64 << 20
+"""Guessing parses no more than this."""
+
+
+def describe(path: Path) -> str:
+    """What `path` seems to be, as words for a message. Errors: SourceUnreadable."""
+    start = read_start(path, 64)
+    if not start:
+        return "an empty file"
+    for magic, words in _MAGICS:
+        if start.startswith(magic):
+            return words
+    if start.startswith(b"PK\x03\x04"):
+        return _describe_zip(path)
+    if start.startswith(b"\x00\x00") and start.find(b"\x0a", 2, 8) > 0:
+        return "the beginning of a checkpoint whose end is missing (V1, or a V2 index)"
+    if start[4:8] == b"TFL3":
+        return "a TensorFlow Lite model"
+    if len(start) > 9 and start[8:9] == b"{" and start[5:8] == b"\x00\x00\x00":
+        return "a safetensors file"
+    if start.lstrip()[:1] in {b"<", b"{"}:
+        return "a text file (JSON, XML or a web page saved in its place)"
+    return _describe_protobuf(path) or "none of the formats that we know"
+
+
+def _describe_zip(path: Path) -> str:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()[:MOST_MEMBERS]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "a damaged zip archive"
+    for ending, words in _ZIP_MEMBERS:
+        if any(name.endswith(ending) for name in names):
+            return words
+    return "a zip archive"
+
+
+def _describe_protobuf(path: Path) -> str | None:
+    """A GraphDef, MetaGraphDef, SavedModel or ONNX model; None where it is no such thing."""
+    from google.protobuf.message import DecodeError
+
+    from lstmbridge.sources.proto import graph_pb2
+
+    file = MappedFile(path)
+    if file.size > LARGEST_PROTOBUF:
+        return None
+    data = bytes(file.view())
+    looks: tuple[tuple[type, str, str], ...] = (
+        (graph_pb2.MetaGraphDef, "graph_def.node", "a graph (.meta) without its variables"),
+        (graph_pb2.GraphDef, "node", "a graph (a frozen .pb)"),
+        (graph_pb2.SavedModel, "meta_graphs", "the graph of a SavedModel (saved_model.pb)"),
+    )
+    for kind, field, words in looks:
+        try:
+            message = kind.FromString(data)  # type: ignore[attr-defined]
+        except (DecodeError, UnicodeDecodeError, RuntimeError):
+            continue
+        if _filled(message, field):
+            return words
+    return None
+
+
+def _filled(message: object, field: str) -> bool:
+    for part in field.split("."):
+        message = getattr(message, part)
+    return bool(message)
