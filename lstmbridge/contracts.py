@@ -161,6 +161,21 @@ class Recognition:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `inspect` answers: where it was read, and what was recognised in it.
+
+    `sha256` is None where the files are too large to be read for an inspection.
+    """
+
+    path: Path
+    format: str
+    producer: str | None
+    files: tuple[Path, ...]
+    sha256: str | None
+    recognition: Recognition
+
+
 class Adapter(Protocol):
     """Named tensors (+ graph) -> Model. One per dialect family."""
 
@@ -263,6 +278,14 @@ class Target(Protocol):
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The weights as the file holds them, for comparison bit for bit."""
+        ...
+
+    def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
+        """Add `metadata` to the file, leaving every weight and node as it was verified."""
+        ...
+
+    def usage(self, artifact: Artifact) -> str:
+        """Lines of code that run the artifact without lstmbridge; "" where there are none."""
         ...
 
 
@@ -421,17 +444,45 @@ class Verdict:
         return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}[self.outcome]
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What `convert` did.
+
+    Attributes:
+        path: where the artifact lies now; None when the verdict did not allow it to stay.
+        sha256: of the artifact; None likewise.
+        verdict: None with ``--no-verify``.
+        usage: lines of code that load the artifact without lstmbridge, where that is possible.
+    """
+
+    path: Path | None
+    sha256: str | None
+    artifact: Artifact
+    part: Part
+    verdict: Verdict | None
+    warnings: tuple[str, ...]
+    seconds: float
+    usage: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """That of the verdict; 0 when none was asked for."""
+        return 0 if self.verdict is None else self.verdict.exit_code
+
+
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, of how many)."""
 
 __all__ = [
     "Adapter",
     "Artifact",
+    "Conversion",
     "Expression",
     "FaultReport",
     "Feeds",
     "Hints",
     "Ignored",
+    "Inspection",
     "Ledger",
     "LedgerReport",
     "NoMatch",

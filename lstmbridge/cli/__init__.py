@@ -1,0 +1,174 @@
+"""The command line: parse, call `api`, print, exit. Decides nothing.
+
+Exit codes: 0 done and verified; 1 mismatch; 2 usage; 3 inconclusive, or a required runtime is
+absent; 4 the source cannot be read; 5 not recognised; 6 a fact is missing or contradicted; 7 the
+target cannot express it; 70 a defect of lstmbridge itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lstmbridge import __version__, api
+from lstmbridge.cli import options as opt
+from lstmbridge.cli.printing import Printer
+from lstmbridge.contracts import States, TargetOptions
+from lstmbridge.errors import LstmBridgeError
+from lstmbridge.report import jsonable, terminal
+
+_SOURCE = click.argument("source", type=click.Path(path_type=Path))
+_INTERNAL_ERROR = 70
+
+
+class _Door(click.Group):
+    """Turns every error into a message and an exit code; a traceback only with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LstmBridgeError as error:
+            if "--debug" in sys.argv:
+                traceback.print_exc()
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(error.exit_code) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError as error:
+            raise SystemExit(0) from error
+        except Exception as error:
+            if "--debug" in sys.argv:
+                traceback.print_exc()
+            click.echo(
+                f"error: lstmbridge itself failed: {type(error).__name__}: {error}\n"
+                "  what to do: this is a defect; please report it with the output of --debug",
+                err=True,
+            )
+            raise SystemExit(_INTERNAL_ERROR) from error
+
+
+@click.group(cls=_Door, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lstmbridge")
+def main() -> None:
+    """Recurrent networks that TensorFlow trained, in ONNX Runtime and PyTorch, proved equal.
+
+    No TensorFlow is needed. SOURCE is what you have: a checkpoint's prefix (model.ckpt), any one
+    of its files, its folder, or a "checkpoint" file.
+
+    \b
+    Exit codes:
+      0  done and verified          4  the source cannot be read
+      1  numbers differ             5  no recurrent layer recognised
+      2  usage                      6  a fact is missing or contradicted
+      3  inconclusive, or a         7  the target cannot express it
+         required runtime absent
+    """
+
+
+@main.command()
+@_SOURCE
+@opt.source_options
+@opt.output_options
+def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
+    """Show the layers in SOURCE: gates with shapes, facts, variables left aside and why."""
+    printer = Printer(json_to, quiet=rest["quiet"])
+    found = api.inspect(source, opt.hints_from(rest))
+    printer.say(terminal.inspection(found, verbose=rest["verbose"]))
+    printer.warn(found.recognition.warnings)
+    printer.json(jsonable.inspection(found))
+
+
+@main.command()
+@_SOURCE
+@click.option("--to", "target", required=True, metavar="TARGET", help="onnx or torch.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Default: SOURCE's name, here."
+)
+@click.option(
+    "--states",
+    type=click.Choice([s.value for s in States]),
+    default=States.NONE.value,
+    show_default=True,
+    help="Initial states as inputs: for streaming.",
+)
+@click.option("--sequence-length", is_flag=True, help="Add the input sequence_length.")
+@click.option("--opset", type=int, help="ONNX opset; default 17.")
+@click.option("--ir-version", type=int, help="ONNX IR version; default 8.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32", "float64"]),
+    help="Precision of the artifact; default: the source's.",
+)
+@click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--no-verify", is_flag=True, help="Write without proof.")
+@opt.source_options
+@opt.verify_options
+@opt.output_options
+def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None:
+    """Convert the recurrent stack in SOURCE and prove that the file computes the same.
+
+    Nothing is written unless every number agrees as closely as rounding allows.
+    """
+    printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    done = api.convert(
+        source,
+        to=target,
+        output=output,
+        hints=opt.hints_from(rest),
+        options=TargetOptions(
+            states=States(rest["states"]),
+            sequence_length=rest["sequence_length"],
+            opset=rest["opset"],
+            ir_version=rest["ir_version"],
+            dtype=rest["dtype"],
+        ),
+        verify_options=None if rest["no_verify"] else opt.verify_options_from(rest),
+        strict=rest["strict"],
+        force=rest["force"],
+        progress=printer.progress,
+    )
+    printer.say(terminal.conversion(done, verbose=rest["verbose"]))
+    printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
+    printer.json(jsonable.conversion(done))
+    sys.exit(done.exit_code)
+
+
+@main.command()
+@_SOURCE
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
+@opt.source_options
+@opt.verify_options
+@opt.output_options
+def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
+    """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
+    printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    found = api.verify(
+        source,
+        *artifacts,
+        hints=opt.hints_from(rest),
+        options=opt.verify_options_from(rest),
+        strict=rest["strict"],
+        progress=printer.progress,
+    )
+    printer.say(terminal.verdict(found))
+    printer.warn(terminal.assumption_warnings(found.facts))
+    body = jsonable.verdict(found)
+    body["artifact"] = [jsonable.file(path) for path in artifacts]
+    printer.json(body)
+    sys.exit(found.exit_code)
+
+
+@main.command()
+@opt.output_options
+def runtimes(json_to: str | None, quiet: bool, **_rest: Any) -> None:
+    """Show which runtimes this machine has, and how to get the others."""
+    printer = Printer(json_to, quiet=quiet)
+    found = api.runtimes()
+    printer.say(terminal.runtimes(found))
+    printer.json(jsonable.runtimes(found))

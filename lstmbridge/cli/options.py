@@ -1,0 +1,185 @@
+"""The options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+
+from lstmbridge.contracts import Feeds, Hints
+from lstmbridge.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return apply
+
+
+def source_options(function: F) -> F:
+    """What a user may know about a source that its names do not say."""
+    return _stack(
+        click.option("--cell", metavar="CLASS", help="The cell's class, where names leave it open."),
+        click.option(
+            "--forget-bias", type=float, help="Added to the forget gate at run time; not stored."
+        ),
+        click.option("--activation", metavar="NAME", help="tanh, relu, sigmoid, softsign, ..."),
+        click.option("--cell-clip", type=float, help="c is clamped to [-X, X]."),
+        click.option("--proj-clip", type=float, help="The projected h is clamped to [-X, X]."),
+        click.option(
+            "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."
+        ),
+        click.option(
+            "--residual", is_flag=True, help="Layers as wide as their input add it to their output."
+        ),
+        click.option("--select", metavar="SCOPE", help="One of several stacks, by its scope."),
+        click.option(
+            "--map",
+            "map_file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help='Variable names: JSON {"old": "new"}, or lines "old new".',
+        ),
+        click.option(
+            "--ema/--no-ema", default=None, help="Take ExponentialMovingAverage shadows, or not."
+        ),
+        click.option("--ignore-graph", is_flag=True, help="Do not read the .meta beside it."),
+    )(function)
+
+
+def verify_options(function: F) -> F:
+    """How the comparison is run."""
+    return _stack(
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Your own sequences: .npz with the artifact's input names.",
+        ),
+        click.option("--batch", type=click.IntRange(min=1), help="Largest batch of the probes."),
+        click.option("--steps", type=click.IntRange(min=1), help="Longest probe."),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--runtimes", metavar="A,B", default="", help="Run these only."),
+        click.option("--require", metavar="A,B", default="", help="Fail when one of these is absent."),
+        click.option(
+            "--tolerance", type=float, help="Absolute difference to allow, instead of the noise floor."
+        ),
+    )(function)
+
+
+def output_options(function: F) -> F:
+    """How the answer is given."""
+    return _stack(
+        click.option(
+            "--json",
+            "json_to",
+            metavar="PATH",
+            help="Write the answer as JSON; - for standard output.",
+        ),
+        click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+        click.option("--verbose", is_flag=True, help="Say more."),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    )(function)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """``"a, b"`` as ("a", "b")."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def read_map(path: Path) -> dict[str, str]:
+    """The renames in a ``--map`` file.
+
+    Raises:
+        UsageError: the file is missing, or a line is not two names.
+    """
+    text = _text(path)
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(
+                f"the JSON is broken: {error.msg}",
+                expected='{"name in the checkpoint": "name a dialect knows"}',
+                where=f"{path}, line {error.lineno}",
+            ) from error
+        return {str(old): str(new) for old, new in found.items()}
+    renames = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#")[0].replace("->", " ").split()
+        if words and len(words) != 2:  # noqa: PLR2004
+            raise UsageError(
+                f"{line!r} is not two names",
+                expected="name-in-the-checkpoint name-a-dialect-knows",
+                where=f"{path}, line {number}",
+            )
+        if words:
+            renames[words[0]] = words[1]
+    return renames
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}", expected="a text file", where="--map"
+        ) from error
+
+
+def read_data(path: Path) -> Feeds:
+    """The arrays in a ``--data`` file.
+
+    Raises:
+        UsageError: the file is missing or is no .npz of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} cannot be read as arrays: {error}",
+            expected='an .npz, as np.savez("mine.npz", inputs=x) writes it',
+            where="--data",
+        ) from error
+
+
+def hints_from(arguments: dict[str, Any]) -> Hints:
+    """Take the source options out of `arguments`."""
+    map_file = arguments.pop("map_file")
+    return Hints(
+        cell=arguments.pop("cell"),
+        forget_bias=arguments.pop("forget_bias"),
+        activation=arguments.pop("activation"),
+        cell_clip=arguments.pop("cell_clip"),
+        proj_clip=arguments.pop("proj_clip"),
+        layers=arguments.pop("layers"),
+        residual=arguments.pop("residual") or None,
+        select=arguments.pop("select"),
+        renames={} if map_file is None else read_map(map_file),
+        ema=arguments.pop("ema"),
+        ignore_graph=arguments.pop("ignore_graph"),
+    )
+
+
+def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
+    """Take the verify options out of `arguments`."""
+    data = arguments.pop("data")
+    return VerifyOptions(
+        runtimes=names(arguments.pop("runtimes")),
+        require=names(arguments.pop("require")),
+        batch=arguments.pop("batch"),
+        steps=arguments.pop("steps"),
+        seed=arguments.pop("seed"),
+        data=None if data is None else read_data(data),
+        tolerance=arguments.pop("tolerance"),
+    )

@@ -1,0 +1,91 @@
+"""Where text goes: answers to standard output, or to standard error beside ``--json -``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lstmbridge.errors import UsageError
+from lstmbridge.report.picture import plain
+
+_PATIENCE = 1.0
+"""Seconds of work before a terminal is shown progress."""
+
+
+class Printer:
+    """Prints one command's answer.
+
+    Args:
+        json_to: where the JSON goes; ``-`` is standard output, which then holds nothing else.
+        quiet: only warnings and errors are said.
+    """
+
+    def __init__(self, json_to: str | None, *, quiet: bool) -> None:
+        self._json_to = json_to
+        self._quiet = quiet
+        self._human_to_stderr = json_to == "-"
+        self._start = time.monotonic()
+        self._progress_shown = False
+        if json_to not in {None, "-"} and not Path(str(json_to)).absolute().parent.is_dir():
+            raise UsageError(
+                f"the folder of {json_to} does not exist",
+                expected="a folder to write the JSON into",
+                where="--json",
+            )
+
+    def say(self, text: str) -> None:
+        """The answer, for a person."""
+        self._end_progress()
+        if not self._quiet:
+            self._echo(text, err=self._human_to_stderr)
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """What should not be overlooked: always said, on standard error."""
+        for text in texts:
+            self._echo(f"warning: {text}", err=True)
+
+    def json(self, body: Any) -> None:
+        """The answer, for a program."""
+        if self._json_to is None:
+            return
+        text = json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False)
+        if self._json_to == "-":
+            click.echo(text)
+            return
+        try:
+            Path(self._json_to).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"the JSON cannot be written: {error.strerror}", where=f"--json {self._json_to}"
+            ) from error
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how far the work is, on a terminal, when it takes longer than a second."""
+        if self._quiet or not sys.stderr.isatty():
+            return
+        if time.monotonic() - self._start < _PATIENCE:
+            return
+        self._progress_shown = True
+        width = 30
+        filled = width * done // max(total, 1)
+        bar = "#" * filled + "." * (width - filled)
+        click.echo(f"\r{bar} {done}/{total} {what:<40.40}", nl=False, err=True)
+
+    def _end_progress(self) -> None:
+        if self._progress_shown:
+            click.echo("\r" + " " * 90 + "\r", nl=False, err=True)
+            self._progress_shown = False
+
+    @staticmethod
+    def _echo(text: str, *, err: bool) -> None:
+        stream = sys.stderr if err else sys.stdout
+        encoding = (getattr(stream, "encoding", None) or "ascii").lower()
+        if not encoding.replace("-", "").startswith("utf"):
+            text = plain(text).encode("ascii", "replace").decode()
+        click.echo(text, err=err)

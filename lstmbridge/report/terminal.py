@@ -1,0 +1,197 @@
+"""Inspections, verdicts and conversions as text for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lstmbridge.contracts import (
+    Conversion,
+    Inspection,
+    Outcome,
+    Part,
+    RuntimeInfo,
+    RuntimeResult,
+    Verdict,
+)
+from lstmbridge.model.blocks import Layer
+from lstmbridge.model.facts import Basis, Fact
+from lstmbridge.report.picture import draw
+
+_IGNORED_SHOWN = 12
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _say(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
+    """``name = value (basis: where)``, layers that agree said once."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    order: list[tuple[str, str, str]] = []
+    for name, f in facts.items():
+        layer, _, short = name.rpartition(".")
+        basis = f.basis.value + (f": {f.where}" if f.where else "")
+        key = (short, _say(f.value), basis)
+        if key not in groups:
+            order.append(key)
+        groups.setdefault(key, []).append(layer)
+    whole = {name.rpartition(".")[0] for name in facts} - {""}
+    lines = []
+    for short, value, basis in order:
+        layers = [x for x in groups[short, value, basis] if x]
+        place = "" if set(layers) == whole or not layers else f" in {', '.join(layers)}"
+        lines.append(f"{short} = {value}{place}  ({basis})")
+    return lines
+
+
+def _columns(layer: Layer, part: Part) -> str:
+    cell = layer.cell
+    size = f"{cell.input_size} → {cell.output_size}"
+    if cell.projection is not None:
+        size = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
+    names = part.variables.get(layer.name, ())
+    scope = names[0].rsplit("/", 1)[0] if names else ""
+    return f"    {layer.name:<12}{cell.KIND:<6}{size:<20}{scope}"
+
+
+def _part(part: Part) -> list[str]:
+    layers = part.model.layers
+    lines = ["", f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"]
+    lines += [_columns(layer, part) for layer in layers]
+    lines += ["", "    facts"]
+    lines += [f"      {line}" for line in _grouped_facts(part.model.all_facts)]
+    drawn: dict[tuple[str, ...], list[str]] = {}
+    for layer in layers:
+        drawn.setdefault(tuple(draw(layer.cell)), []).append(layer.name)
+    for picture, names in drawn.items():
+        lines += ["", f"    {', '.join(names)}: {picture[0]}"]
+        lines += [f"      {line}" for line in picture[1:]]
+    return lines
+
+
+def inspection(i: Inspection, *, verbose: bool = False) -> str:
+    """What `inspect` prints."""
+    found = i.recognition
+    producer = f", written by {i.producer}" if i.producer else ""
+    files = _plural(len(i.files), "file")
+    lines = [f"{i.path}", f"{i.format}{producer}, {files}"]
+    for part in found.parts:
+        lines += _part(part)
+    if found.ignored:
+        shown = found.ignored if verbose else found.ignored[:_IGNORED_SHOWN]
+        lines += ["", f"not part of a layer: {_plural(len(found.ignored), 'variable')}"]
+        width = max(len(x.name) for x in shown)
+        lines += [f"    {x.name:<{width}}  {x.shape!s:<12} {x.reason}" for x in shown]
+        if len(shown) < len(found.ignored):
+            lines.append(f"    ... {len(found.ignored) - len(shown)} more with --verbose")
+    if found.refusals:
+        lines += ["", "not recognised"]
+        lines += [f"    {x.where}: {x.reason}" for x in found.refusals]
+    return "\n".join(lines)
+
+
+def warnings(texts: Iterable[str]) -> str:
+    """One line each."""
+    return "\n".join(f"warning: {text}" for text in texts)
+
+
+def assumptions(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
+    """The facts that rest on a class's default, as lines."""
+    assumed = {name: f for name, f in facts.items() if f.basis is Basis.ASSUMED}
+    return tuple(_grouped_facts(assumed))
+
+
+def _runtime(r: RuntimeResult) -> list[str]:
+    head = f"  {r.name} {r.version}".rstrip()
+    if r.status in {"unavailable", "error"}:
+        return [f"{head}: {r.status}: {r.reason}"]
+    place = ", ".join(x for x in (r.device, r.precision) if x)
+    numbers = sum(c.comparisons for c in r.outputs.values())
+    lines = [f"{head} ({place}): {_plural(numbers, 'number')} of {_plural(len(r.outputs), 'output')}"]
+    worst = max(r.outputs.items(), key=lambda item: item[1].ratio, default=None)
+    if worst is not None:
+        name, c = worst
+        lines.append(
+            f"    largest difference {c.max_abs:.2g} where {c.allowed:.2g} is allowed "
+            f"({c.ratio:.2g} of it), in {name}{list(c.worst_index)}, probe {c.probe}"
+        )
+    problems = {name: c.problem for name, c in r.outputs.items() if c.problem}
+    lines += [f"    {name}: {text}" for name, text in problems.items()]
+    if r.reason:
+        lines.append(f"    {r.reason}")
+    if r.diagnosis:
+        lines += [f"    {line}" for line in r.diagnosis.splitlines()]
+    return lines
+
+
+def verdict(v: Verdict) -> str:
+    """What `verify` prints."""
+    word = {
+        Outcome.PASS: "PASS",
+        Outcome.FAIL: "FAIL",
+        Outcome.INCONCLUSIVE: "INCONCLUSIVE",
+    }[v.outcome]
+    lines = [f"{word}  {_plural(v.comparisons, 'number')} compared in {v.seconds:.2f} s"]
+    lines += [f"  because {reason}" for reason in v.reasons]
+    for r in v.runtimes:
+        lines += _runtime(r)
+    if v.ledger is not None:
+        wrong = [*v.ledger.different, *v.ledger.missing]
+        state = f"{len(wrong)} differ or are missing" if wrong else "all equal the source's, bit for bit"
+        lines.append(f"  weights read back: {_plural(v.ledger.compared, 'block')}, {state}")
+        lines += [f"    {name}" for name in wrong]
+        if v.ledger.unreadable:
+            lines.append(f"    {v.ledger.unreadable}")
+    faults = v.faults
+    line = f"  planted faults: {faults.caught} of {faults.planted} would have been caught"
+    if faults.weakest is not None:
+        line += f"; the faintest, {faults.weakest[0]}, at {faults.weakest[1]:.3g} x what is allowed"
+    lines.append(line)
+    if faults.missed:
+        lines.append(f"    not separable from rounding: {', '.join(faults.missed)}")
+    if faults.indistinguishable:
+        lines.append(f"    change nothing on these weights: {', '.join(faults.indistinguishable)}")
+    if v.not_run:
+        lines.append(f"  not run: {'; '.join(v.not_run)}")
+    return "\n".join(lines)
+
+
+def conversion(c: Conversion, *, verbose: bool = False) -> str:
+    """What `convert` prints."""
+    name = c.part.name or "(no scope)"
+    layers = c.part.model.layers
+    lines = [f"{name}: {_plural(len(layers), 'layer')}, {c.part.dialect}"]
+    hows: dict[tuple[str, str], list[str]] = {}
+    for e in c.artifact.expressions:
+        hows.setdefault((e.how, e.detail), []).append(e.layer)
+    lines += [f"  {', '.join(who)}: {how}, {detail}" for (how, detail), who in hows.items()]
+    if c.verdict is not None:
+        lines.append(verdict(c.verdict))
+    else:
+        lines.append("NOT VERIFIED  (--no-verify)")
+    if c.path is None:
+        lines.append("nothing was written")
+    else:
+        lines.append(f"wrote {c.path}  ({c.path.stat().st_size:,} bytes) in {c.seconds:.2f} s")
+        if verbose:
+            lines.append(f"  sha256 {c.sha256}")
+        if c.usage:
+            lines += ["", *(f"    {line}" for line in c.usage.splitlines())]
+    return "\n".join(lines)
+
+
+def runtimes(found: tuple[RuntimeInfo, ...]) -> str:
+    """What `runtimes` prints."""
+    lines = []
+    for r in found:
+        if r.available:
+            lines.append(f"{r.name:<18}{r.version:<12}{r.device}")
+        else:
+            hint = f"; {r.install}" if r.install else ""
+            lines.append(f"{r.name:<18}{'absent':<12}{r.reason}{hint}")
+    return "\n".join(lines)
