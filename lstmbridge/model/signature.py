@@ -28,11 +28,15 @@ class States(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A named input or output; symbolic axes are strings (``"batch"``, ``"time"``)."""
+    """A named input or output; symbolic axes are strings (``"batch"``, ``"time"``).
+
+    `optional` marks an input that may be left out: the artifact has a default for it.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     dtype: np.dtype[Any]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +72,6 @@ def signature_of(
         for state, width in layer.cell.state_sizes.items():
             outputs.append(TensorSpec(layer.state_name(state), ("batch", width), dtype))
             if states is not States.NONE:
-                inputs.append(TensorSpec(layer.initial_name(state), ("batch", width), dtype))
+                name, optional = layer.initial_name(state), states is States.OPTIONAL
+                inputs.append(TensorSpec(name, ("batch", width), dtype, optional))
     return Signature(tuple(inputs), tuple(outputs))
