@@ -32,8 +32,7 @@ __all__ = ["open_source"]
 
 
 def open_source(path: str | Path) -> Source:
-    """Open what `path` names: a checkpoint's prefix, one of its files, its folder, or the
-    ``checkpoint`` state file in it.
+    """Open a checkpoint by its prefix, one of its files, its folder, or its state file.
 
     Reads the index alone; `TensorRef.load` reads numbers.
 

@@ -32,6 +32,7 @@ from lstmbridge.sources.values import (
     array_from_strings,
     cut_strings,
     frozen,
+    new_array,
     split_strings,
 )
 
@@ -130,7 +131,7 @@ class BundleTensor:
             return self.pieces[0][1].read(self.name, self.type_number, self.shape)
         whole = self._whole() if self._whole is not None else None
         if whole is None:
-            whole = np.empty(self.shape, self.dtype)
+            whole = new_array(self.shape, self.dtype, self.location)
             for piece, extent in self.pieces:
                 whole[piece.index] = extent.read(self.name, self.type_number, piece.lengths)
             frozen(whole)
@@ -180,6 +181,7 @@ class _IndexReader:
 
     def __init__(self, index: Path, prefix: Path, count: int, *, big_endian: bool) -> None:
         self._index = index
+        self._where = str(index)
         self._prefix = prefix
         self._count = count
         self._big_endian = big_endian
@@ -194,15 +196,16 @@ class _IndexReader:
         """All tensors by name. Errors: SourceUnreadable."""
         from lstmbridge.sources.proto.checkpoint_pb2 import BundleEntryProto
 
-        plain: dict[str, Any] = {}
+        tensors: dict[str, BundleTensor] = {}
         slices: dict[bytes, Any] = {}
         for key, value in items:
-            entry = parse(BundleEntryProto, value, f"{self._index}, entry {key!r}")
+            entry = parse(BundleEntryProto, value, self._where)
+            # slice keys begin with 0 and so stand before all names
             if key.startswith(b"\x00"):
                 slices[key] = entry
             else:
-                plain[self._name(key)] = entry
-        tensors = {name: self._tensor(name, entry, slices) for name, entry in plain.items()}
+                name = self._name(key)
+                tensors[name] = self._tensor(name, entry, slices)
         if slices:
             raise self._corrupt(f"{len(slices)} slices belong to no variable")
         self._check_overlaps()
@@ -215,21 +218,22 @@ class _IndexReader:
             raise self._corrupt(f"the name {key!r} is not UTF-8") from err
 
     def _tensor(self, name: str, entry: Any, slices: dict[bytes, Any]) -> BundleTensor:
-        shape = shape_of(entry.shape, f"{self._index}, {name!r}")
+        where = f"{self._where}, {name!r}"
+        shape = shape_of(entry.shape, where)
         if not entry.slices:
             whole = StoredSlice((0,) * len(shape), shape, b"")
             pieces = [(whole, self._extent(name, entry, entry.dtype, shape))]
             return BundleTensor(name, shape, entry.dtype, tuple(pieces))
         pieces = []
         for proto in entry.slices:
-            piece = slice_of(proto, name, shape, f"{self._index}, {name!r}")
+            piece = slice_of(proto, name, shape, where)
             stored = slices.pop(piece.key, None)
             if stored is None:
                 raise self._corrupt(f"a slice of {name!r} is missing ({piece.index})")
-            if shape_of(stored.shape, f"{self._index}, {name!r}") != piece.lengths:
+            if shape_of(stored.shape, where) != piece.lengths:
                 raise self._corrupt(f"a slice of {name!r} has another shape than it states")
             pieces.append((piece, self._extent(name, stored, entry.dtype, piece.lengths)))
-        check_cover([piece for piece, _ in pieces], shape, f"{self._index}, {name!r}")
+        check_cover([piece for piece, _ in pieces], shape, where)
         return BundleTensor(name, shape, entry.dtype, tuple(pieces))
 
     def _extent(self, name: str, entry: Any, type_number: int, shape: tuple[int, ...]) -> Extent:

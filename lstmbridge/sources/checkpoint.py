@@ -9,7 +9,7 @@ from types import MappingProxyType
 from lstmbridge.contracts import TensorRef
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.sources.bundle_v2 import open_bundle
-from lstmbridge.sources.files import MappedFile, sha256_of
+from lstmbridge.sources.files import sha256_of
 from lstmbridge.sources.locate import V2, Located
 from lstmbridge.sources.slices_v1 import open_slices
 
@@ -19,14 +19,16 @@ class CheckpointSource:
 
     def __init__(self, located: Located) -> None:
         self._located = located
-        tensors: Mapping[str, TensorRef]
+        tensors: dict[str, TensorRef] = {}
         if located.format == V2:
             bundle = open_bundle(located.tables[0], located.prefix)
-            tensors, self._mapped = bundle.tensors, bundle.files
+            tensors.update(bundle.tensors)
+            self._mapped = bundle.files
         else:
             slices = open_slices(located.tables)
-            tensors, self._mapped = slices.tensors, slices.files
-        self._tensors = MappingProxyType(dict(tensors))
+            tensors.update(slices.tensors)
+            self._mapped = slices.files
+        self._tensors: Mapping[str, TensorRef] = MappingProxyType(tensors)
         self._graph: Graph | None = None
 
     @property

@@ -69,7 +69,8 @@ def numpy_dtype(number: int) -> np.dtype[Any] | None:
     if name == "string":
         return np.dtype(object)
     if name in _FROM_ML_DTYPES:
-        return np.dtype(getattr(ml_dtypes, name))
+        extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return extended
     if name in {"resource", "variant"} or name.startswith("data type"):
         return None
     return np.dtype(_QUANTISED.get(name, name))

@@ -95,10 +95,14 @@ def sha256_of(paths: Iterable[Path]) -> str:
     """SHA-256 over the contents of `paths`, in order. Errors: SourceUnreadable."""
     digest = hashlib.sha256()
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                while piece := file.read(PIECE):
-                    digest.update(piece)
-        except OSError as err:
-            raise unreadable(path, err) from err
+        _hash_into(digest, path)
     return digest.hexdigest()
+
+
+def _hash_into(digest: hashlib._Hash, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+    except OSError as err:
+        raise unreadable(path, err) from err

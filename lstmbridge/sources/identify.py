@@ -43,15 +43,24 @@ def describe(path: Path) -> str:
             return words
     if start.startswith(b"PK\x03\x04"):
         return _describe_zip(path)
-    if start.startswith(b"\x00\x00") and start.find(b"\x0a", 2, 8) > 0:
-        return "the beginning of a checkpoint whose end is missing (V1, or a V2 index)"
-    if start[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
-    if len(start) > 9 and start[8:9] == b"{" and start[5:8] == b"\x00\x00\x00":
-        return "a safetensors file"
-    if start.lstrip()[:1] in {b"<", b"{"}:
-        return "a text file (JSON, XML or a web page saved in its place)"
-    return _describe_protobuf(path) or "none of the formats that we know"
+    return _describe_start(start) or _describe_protobuf(path) or "of no format that we know"
+
+
+def _describe_start(start: bytes) -> str | None:
+    """Formats whose mark is not in the very first bytes."""
+    looks = (
+        (
+            start.startswith(b"\x00\x00") and start.find(b"\x0a", 2, 8) > 0,
+            "the beginning of a checkpoint whose end is missing",
+        ),
+        (start[4:8] == b"TFL3", "a TensorFlow Lite model"),
+        (start[5:9] == b"\x00\x00\x00{", "a safetensors file"),
+        (
+            start.lstrip()[:1] in {b"<", b"{"},
+            "a text file (JSON, XML or a web page saved in its place)",
+        ),
+    )
+    return next((words for fits, words in looks if fits), None)
 
 
 def _describe_zip(path: Path) -> str:

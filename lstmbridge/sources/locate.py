@@ -1,5 +1,7 @@
-"""Where a checkpoint lies, whatever the user named: its prefix, one of its files, its folder,
-or its ``checkpoint`` state file. Decided by content; names only say which files go together.
+"""Where a checkpoint lies, whatever the user named.
+
+That may be its prefix, one of its files, its folder, or the ``checkpoint`` state file. It is
+decided by content; names only say which files go together.
 
 Candidates lie beside what was named: no path that a file holds is followed out of its folder,
 except the state file's own absolute path, when it exists as written.

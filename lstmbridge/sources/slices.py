@@ -18,7 +18,7 @@ from lstmbridge.errors import SourceUnreadable
 
 HIGHEST_RANK = 32
 """NumPy 1 knows no more axes; no variable of a network comes near."""
-MOST_ELEMENTS = 1 << 60
+MOST_ELEMENTS = 1 << 48
 MOST_UNORDERED_SLICES = 2048
 """Slices over several axes are compared in pairs, which is bounded by this."""
 

@@ -65,7 +65,7 @@ class Table:
                 where=str(file.path),
                 advice="the file is truncated or no checkpoint: copy it again from its origin",
             )
-        self._file = file
+        self.file = file
         body = file.size - FOOTER_SIZE
         footer = file.view()[body:]
         metaindex, at = self._handle(footer, 0, body, "the footer")
@@ -137,7 +137,7 @@ class Table:
 
     def _block(self, handle: Handle) -> memoryview:
         """The checked, uncompressed contents of a block."""
-        stored = self._file.view()[handle.offset : handle.end]
+        stored = self.file.view()[handle.offset : handle.end]
         covered, stated = stored[: handle.size + 1], bytes(stored[handle.size + 1 :])
         if masked(crc32c(covered)) != int.from_bytes(stated, "little"):
             raise self._corrupt("a block's CRC32C does not agree with its contents", handle)
@@ -187,7 +187,7 @@ class Table:
         return end
 
     def _corrupt(self, read: str, handle: Handle | None = None) -> SourceUnreadable:
-        where = str(self._file.path)
+        where = str(self.file.path)
         if handle is not None:
             where += f", block at byte {handle.offset}"
         return SourceUnreadable(

@@ -83,6 +83,16 @@ def array_from_bytes(
     return frozen(flat.view(dtype).reshape(shape))
 
 
+def new_array(shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> Array:
+    """An array to be filled. Errors: SourceUnreadable when there is no memory for it."""
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError as err:
+        raise SourceUnreadable(
+            f"there is no memory for a {dtype} tensor of shape {shape}", where=where
+        ) from err
+
+
 def frozen(array: Array) -> Array:
     """The array, made read-only."""
     array.flags.writeable = False
@@ -208,7 +218,7 @@ def _repeated(values: Array, dtype: np.dtype[Any], shape: tuple[int, ...], where
         raise SourceUnreadable(
             f"a constant of shape {shape} repeats {len(values)} values", where=where
         )
-    out = np.empty(count, dtype)
+    out = new_array((count,), dtype, where)
     out[: len(values)] = values
     out[len(values) :] = filler
     return frozen(out.reshape(shape))
