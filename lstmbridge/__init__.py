@@ -16,7 +16,7 @@ _HOME = {
     "inspect": "lstmbridge.api",
     "convert": "lstmbridge.api",
     "verify": "lstmbridge.api",
-    "Conversion": "lstmbridge.api",
+    "Conversion": "lstmbridge.contracts",
     "Model": "lstmbridge.model.blocks",
     "Verdict": "lstmbridge.contracts",
     "LstmBridgeError": "lstmbridge.errors",
@@ -25,11 +25,11 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
-    from lstmbridge.api import Conversion as Conversion
     from lstmbridge.api import convert as convert
     from lstmbridge.api import inspect as inspect
     from lstmbridge.api import load as load
     from lstmbridge.api import verify as verify
+    from lstmbridge.contracts import Conversion as Conversion
     from lstmbridge.contracts import Verdict as Verdict
     from lstmbridge.errors import LstmBridgeError as LstmBridgeError
     from lstmbridge.model.blocks import Model as Model

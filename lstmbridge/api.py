@@ -5,64 +5,46 @@ What each room does stands in the room; here is only the order in which they are
 
 from __future__ import annotations
 
-import hashlib
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from lstmbridge import __version__, registry
+from lstmbridge import registry
 from lstmbridge.contracts import (
     Artifact,
     Conversion,
-    Feeds,
     Hints,
     Inspection,
     NoMatch,
     Outcome,
     Part,
+    Progress,
     Recognition,
     RuntimeInfo,
     Source,
-    States,
     Target,
     TargetOptions,
     Verdict,
 )
-from lstmbridge.errors import FactMissing, NotRecognised, SourceUnreadable, UsageError
-from lstmbridge.gates import Weights
+from lstmbridge.errors import (
+    CannotExpress,
+    FactMissing,
+    NotRecognised,
+    UsageError,
+)
 from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
-from lstmbridge.model.facts import Basis
+from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
 from lstmbridge.sources import open_source
-from lstmbridge.staging import check_destination, staged
+from lstmbridge.staging import check_destination, sha256_of, staged
+from lstmbridge.subjects import subjects_of
+from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify import verify as compare
 
 _HASHED_FOR_INSPECTION = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyOptions:
-    """How to verify. See DESIGN section 6.
-
-    Attributes:
-        runtimes: names to run; empty: every one here that can run the artifact.
-        require: names whose absence is a failure to conclude.
-        batch: largest batch of the probes; None: the verifier's choice.
-        steps: longest sequence; None likewise.
-        data: the user's own sequences, by the artifact's input names.
-        tolerance: replaces the noise floor; None: the floor.
-    """
-
-    runtimes: tuple[str, ...] = ()
-    require: tuple[str, ...] = ()
-    batch: int | None = None
-    steps: int | None = None
-    seed: int = 0
-    data: Feeds | None = None
-    tolerance: float | None = None
 
 
 @contextmanager
@@ -100,39 +82,6 @@ def _choose(recognition: Recognition, where: Path) -> Part:
         where=str(where),
         advice=f"choose one: --select {recognition.parts[0].name}",
     )
-
-
-def _strictly(model: Model) -> None:
-    assumed = [name for name, f in model.all_facts.items() if f.basis is Basis.ASSUMED]
-    if assumed:
-        raise FactMissing(
-            f"{len(assumed)} facts rest on a class's default only: {', '.join(assumed)}",
-            expected="every fact read from the source or given, because of --strict",
-            where=model.name,
-            advice="give them (--forget-bias, --activation, --cell-clip ...), or put the "
-            ".meta beside the checkpoint",
-        )
-
-
-def _finite(model: Model) -> None:
-    for layer in model.layers:
-        cell = layer.cell
-        stored: dict[str, Weights] = {}
-        for blocks in (cell.kernel, cell.recurrent, cell.bias, cell.peephole):
-            if blocks is not None:
-                stored.update({blocks.cut(gate).name: blocks.cut(gate) for gate in blocks})
-        if cell.projection is not None:
-            stored[cell.projection.name] = cell.projection
-        for name, weights in stored.items():
-            numbers = weights.load()
-            bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
-            if bad:
-                raise SourceUnreadable(
-                    f"{bad} of {numbers.size} numbers are NaN or infinite",
-                    expected="finite weights: nothing computed from these could be verified",
-                    where=f"{name}, {layer.name}",
-                    advice="take an earlier checkpoint: this training had diverged",
-                )
 
 
 def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
@@ -175,58 +124,187 @@ def runtimes() -> tuple[RuntimeInfo, ...]:
     return tuple(registry.runtime(name).info() for name in registry.runtime_names())
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _default_output(source: Source, part: Part, alone: bool, target: Target) -> Path:
+def _default_output(source: Source, part: Part, target: Target, *, alone: bool) -> Path:
     stem = re.sub(r"\.ckpt(?=-|$)", "", source.path.name) or "model"
     if not alone:
         stem += "." + re.sub(r"[^A-Za-z0-9_.-]+", "-", part.name).strip("-")
     return Path(stem + target.suffixes[0])
 
 
-def _runtimes_for(
-    kind: str, options: VerifyOptions, *, thorough: bool
-) -> tuple[list[Runtime], list[str]]:
-    """The runtimes to run on artifacts of one target, and what is left out, in words."""
-    chosen: list[Runtime] = []
-    left_out: list[str] = []
-    named = {*options.runtimes, *options.require}
-    for name in [*registry.runtime_names(), *(named - set(registry.runtime_names()))]:
-        runtime = registry.runtime(name)
-        if name == ORACLE or runtime.runs not in {kind, "model"}:
-            continue
-        if name in named:
-            chosen.append(runtime)
-            continue
-        info = runtime.info()
-        if not info.available:
-            left_out.append(f"{name} ({info.reason})")
-        elif options.runtimes or (runtime.runs == "model" and not thorough):
-            left_out.append(f"{name} (here, not asked for: --runtimes {name})")
-        else:
-            chosen.append(runtime)
-    return chosen, left_out
+def convert(
+    path: str | Path,
+    *,
+    to: str,
+    output: str | Path | None = None,
+    hints: Hints | None = None,
+    options: TargetOptions | None = None,
+    verification: VerifyOptions | None = VerifyOptions(),  # noqa: B008 - frozen
+    runtimes: Sequence[str] = (),
+    strict: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Convert the stack in `path` and verify the file that results, by reading it back.
+
+    Args:
+        path: as `inspect`.
+        to: a target's name: ``"onnx"`` or ``"torch"``.
+        output: where the artifact goes; by default the source's name, in the current folder.
+        hints: what the user knows beyond the file.
+        options: what the artifact's signature and precision shall be.
+        verification: None writes without proof.
+        runtimes: run these only; by default all that are here and run this target.
+        strict: a fact that is merely assumed is an error.
+        force: replace an existing file.
+        progress: called as the work advances.
+
+    Returns:
+        What was done. `path` in it is None, and nothing was written, unless the verdict is
+        `pass` (or none was asked for).
+
+    Raises:
+        LstmBridgeError: any of `lstmbridge.errors`; nothing was written.
+    """
+    start = time.perf_counter()
+    with _opened(path) as source:
+        target = registry.target(to)
+        recognition = _recognise(source, hints or Hints())
+        part = _choose(recognition, source.path)
+        alone = len(recognition.parts) == 1 and not (hints and hints.select)
+        final = Path(output) if output else _default_output(source, part, target, alone=alone)
+        check_destination(final, force=force)
+        if strict:
+            refuse_assumptions(part.model)
+        refuse_non_finite(part.model)
+        with staged(final, force=force) as stage:
+            options = options or TargetOptions()
+            artifact = target.write(part.model, stage.path, options, metadata_of(source, part))
+            verdict = None
+            if verification is not None:
+                artifact = _read_back(target, artifact)
+                verdict = _compare(
+                    part.model,
+                    [artifact],
+                    verification,
+                    runtimes,
+                    thorough=False,
+                    progress=progress,
+                )
+            if verdict is None or verdict.outcome is Outcome.PASS:
+                artifact = _annotated(target, artifact, part.model, verdict)
+                stage.commit()
+        artifact = replace(artifact, path=final)
+        return Conversion(
+            path=final if stage.committed else None,
+            sha256=sha256_of(final) if stage.committed else None,
+            artifact=artifact,
+            part=part,
+            verdict=verdict,
+            warnings=recognition.warnings,
+            seconds=time.perf_counter() - start,
+            usage=target.usage(artifact) if stage.committed else "",
+        )
 
 
-def _judge(
-    model: Model, artifacts: Sequence[Artifact], options: VerifyOptions, *, thorough: bool,
+def verify(
+    path: str | Path,
+    *artifacts: str | Path,
+    hints: Hints | None = None,
+    options: VerifyOptions | None = None,
+    runtimes: Sequence[str] = (),
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Prove that `artifacts` compute what the stack in `path` computes, or show where not.
+
+    Raises:
+        UsageError: no artifact, or a file that no target knows.
+        LstmBridgeError: as `inspect`, for the source.
+    """
+    with _opened(path) as source:
+        part = _choose(_recognise(source, hints or Hints()), source.path)
+        if strict:
+            refuse_assumptions(part.model)
+        refuse_non_finite(part.model)
+        read = [read_artifact(file) for file in artifacts]
+        return _compare(
+            part.model,
+            read,
+            options or VerifyOptions(),
+            runtimes,
+            thorough=True,
+            progress=progress,
+        )
+
+
+def read_artifact(path: str | Path) -> Artifact:
+    """Describe an artifact from its file alone.
+
+    Raises:
+        UsageError: there is no such file, or no target knows it.
+        SourceUnreadable: it is broken.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", expected="an artifact", where=str(path))
+    for target in registry.targets():
+        found = target.read(path)
+        if found is not None:
+            return found
+    raise UsageError(
+        f"{path} is no artifact that a target knows",
+        expected="a file of " + ", ".join(t.name for t in registry.targets()),
+        where=str(path),
+    )
+
+
+def _compare(
+    model: Model,
+    artifacts: Sequence[Artifact],
+    options: VerifyOptions,
+    runtimes: Sequence[str],
+    *,
+    thorough: bool,
     progress: Progress | None,
 ) -> Verdict:
-    subjects: list[tuple[Runtime, Artifact | Model]] = []
-    not_run: list[str] = []
-    ledgers = {}
-    for artifact in artifacts:
-        chosen, left_out = _runtimes_for(artifact.target, options, thorough=thorough)
-        for runtime in chosen:
-            subject = model if runtime.runs == "model" else artifact
-            if (runtime.name, subject) not in [(r.name, s) for r, s in subjects]:
-                subjects.append((runtime, subject))
-        not_run += [x for x in left_out if x not in not_run]
-        ledgers[str(artifact.path)] = (artifact, registry.target(artifact.target).ledger(artifact, model))
-    return judge(model, subjects, ledgers=ledgers, options=options, not_run=not_run, progress=progress)
+    subjects = subjects_of(model, artifacts, runtimes, options.require, thorough=thorough)
+    return compare(
+        model,
+        subjects.runs,
+        options=options,
+        ledgers=subjects.ledgers,
+        not_run=subjects.left_out,
+        progress=progress,
+    )
+
+
+def _read_back(target: Target, artifact: Artifact) -> Artifact:
+    """The artifact as its file describes it; how its layers were said is the writer's word."""
+    found = target.read(artifact.path)
+    if found is None or found.signature != artifact.signature:
+        raise CannotExpress(
+            f"the {target.name} file that was written does not read back as what was meant",
+            expected=str(artifact.signature),
+            where=str(artifact.path),
+            advice="this is a defect of lstmbridge; please report it",
+        )
+    return replace(found, expressions=artifact.expressions)
+
+
+def _annotated(
+    target: Target, artifact: Artifact, model: Model, verdict: Verdict | None
+) -> Artifact:
+    """The artifact with its verdict written into it, its weights provably untouched."""
+    before = target.ledger(artifact, model)
+    noted = target.annotate(artifact, verdict_metadata(verdict))
+    after = target.ledger(noted, model)
+    same = before.keys() == after.keys() and all(
+        before[key].tobytes() == after[key].tobytes() for key in before
+    )
+    if not same:
+        raise CannotExpress(
+            "writing the verdict into the artifact changed its weights",
+            where=str(artifact.path),
+            advice="this is a defect of lstmbridge; please report it",
+        )
+    return replace(noted, expressions=artifact.expressions)

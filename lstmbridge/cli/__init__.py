@@ -54,7 +54,7 @@ class _Door(click.Group):
 @click.group(cls=_Door, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lstmbridge")
 def main() -> None:
-    """Recurrent networks that TensorFlow trained, in ONNX Runtime and PyTorch, proved equal.
+    r"""Recurrent networks that TensorFlow trained, in ONNX Runtime and PyTorch, proved equal.
 
     No TensorFlow is needed. SOURCE is what you have: a checkpoint's prefix (model.ckpt), any one
     of its files, its folder, or a "checkpoint" file.
@@ -127,7 +127,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
             ir_version=rest["ir_version"],
             dtype=rest["dtype"],
         ),
-        verify_options=None if rest["no_verify"] else opt.verify_options_from(rest),
+        verification=None if rest["no_verify"] else opt.verify_options_from(rest),
+        runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
         force=rest["force"],
         progress=printer.progress,
@@ -153,6 +154,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
         *artifacts,
         hints=opt.hints_from(rest),
         options=opt.verify_options_from(rest),
+        runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
         progress=printer.progress,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from lstmbridge.contracts import Feeds, Hints
 from lstmbridge.errors import UsageError
+from lstmbridge.verify import VerifyOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +29,9 @@ def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
 def source_options(function: F) -> F:
     """What a user may know about a source that its names do not say."""
     return _stack(
-        click.option("--cell", metavar="CLASS", help="The cell's class, where names leave it open."),
+        click.option(
+            "--cell", metavar="CLASS", help="The cell's class, where names leave it open."
+        ),
         click.option(
             "--forget-bias", type=float, help="Added to the forget gate at run time; not stored."
         ),
@@ -39,7 +42,9 @@ def source_options(function: F) -> F:
             "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."
         ),
         click.option(
-            "--residual", is_flag=True, help="Layers as wide as their input add it to their output."
+            "--residual",
+            is_flag=True,
+            help="Layers as wide as their input add it to their output.",
         ),
         click.option("--select", metavar="SCOPE", help="One of several stacks, by its scope."),
         click.option(
@@ -69,9 +74,13 @@ def verify_options(function: F) -> F:
         click.option("--steps", type=click.IntRange(min=1), help="Longest probe."),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--runtimes", metavar="A,B", default="", help="Run these only."),
-        click.option("--require", metavar="A,B", default="", help="Fail when one of these is absent."),
         click.option(
-            "--tolerance", type=float, help="Absolute difference to allow, instead of the noise floor."
+            "--require", metavar="A,B", default="", help="Fail when one of these is absent."
+        ),
+        click.option(
+            "--tolerance",
+            type=float,
+            help="Absolute difference to allow, instead of the noise floor.",
         ),
     )(function)
 
@@ -116,7 +125,7 @@ def read_map(path: Path) -> dict[str, str]:
     renames = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split("#")[0].replace("->", " ").split()
-        if words and len(words) != 2:  # noqa: PLR2004
+        if words and len(words) != 2:
             raise UsageError(
                 f"{line!r} is not two names",
                 expected="name-in-the-checkpoint name-a-dialect-knows",
@@ -175,7 +184,6 @@ def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
     """Take the verify options out of `arguments`."""
     data = arguments.pop("data")
     return VerifyOptions(
-        runtimes=names(arguments.pop("runtimes")),
         require=names(arguments.pop("require")),
         batch=arguments.pop("batch"),
         steps=arguments.pop("steps"),

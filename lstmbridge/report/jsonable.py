@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from pathlib import Path
 from typing import Any
 
 from lstmbridge.contracts import (
@@ -144,7 +146,10 @@ def verdict(v: Verdict) -> dict[str, Any]:
 def conversion(c: Conversion) -> dict[str, Any]:
     """What `convert --json` prints."""
     body: dict[str, Any] = (
-        {"verdict": "not verified", "facts": {n: fact(f) for n, f in c.part.model.all_facts.items()}}
+        {
+            "verdict": "not verified",
+            "facts": {n: fact(f) for n, f in c.part.model.all_facts.items()},
+        }
         if c.verdict is None
         else verdict(c.verdict)
     )
@@ -160,6 +165,11 @@ def conversion(c: Conversion) -> dict[str, Any]:
     body["warnings"] = list(c.warnings)
     body["seconds"] = c.seconds
     return body
+
+
+def file(path: Path) -> dict[str, Any]:
+    """A file by its path and digest."""
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def runtimes(found: tuple[RuntimeInfo, ...]) -> list[dict[str, Any]]:

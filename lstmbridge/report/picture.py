@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from lstmbridge.gates import Cut, GateBlocks
 from lstmbridge.model.cells import Cell
 
-_PLAIN = str.maketrans("┌┬┐├┼┤└┴┘│─→×", "++++++++++->x")
-_PLAIN[ord("│")] = "|"
-_PLAIN[ord("─")] = "-"
+_PLAIN = str.maketrans("┌┬┐├┼┤└┴┘│─→", "+++++++++|->")
 
 
 def plain(text: str) -> str:
@@ -41,7 +39,9 @@ def _table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> 
     def rule(left: str, middle: str, right: str) -> str:
         return " " * margin + left + middle.join("─" * w for w in widths) + right
 
-    lines = [" " * (margin + 1) + " ".join(h.center(w) for h, w in zip(header, widths, strict=True))]
+    lines = [
+        " " * (margin + 1) + " ".join(h.center(w) for h, w in zip(header, widths, strict=True))
+    ]
     lines.append(rule("┌", "┬", "┐"))
     for number, (label, cells) in enumerate(rows):
         if number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lstmbridge.contracts import (
@@ -95,15 +95,13 @@ def inspection(i: Inspection, *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
-def warnings(texts: Iterable[str]) -> str:
-    """One line each."""
-    return "\n".join(f"warning: {text}" for text in texts)
-
-
-def assumptions(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
-    """The facts that rest on a class's default, as lines."""
+def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
+    """One warning that names what rests on a class's default only; none when nothing does."""
     assumed = {name: f for name, f in facts.items() if f.basis is Basis.ASSUMED}
-    return tuple(_grouped_facts(assumed))
+    if not assumed:
+        return ()
+    said = "".join(f"\n  {line}" for line in _grouped_facts(assumed))
+    return (f"assumed, because nothing states it (--strict makes this an error):{said}",)
 
 
 def _runtime(r: RuntimeResult) -> list[str]:
@@ -112,7 +110,9 @@ def _runtime(r: RuntimeResult) -> list[str]:
         return [f"{head}: {r.status}: {r.reason}"]
     place = ", ".join(x for x in (r.device, r.precision) if x)
     numbers = sum(c.comparisons for c in r.outputs.values())
-    lines = [f"{head} ({place}): {_plural(numbers, 'number')} of {_plural(len(r.outputs), 'output')}"]
+    lines = [
+        f"{head} ({place}): {_plural(numbers, 'number')} of {_plural(len(r.outputs), 'output')}"
+    ]
     worst = max(r.outputs.items(), key=lambda item: item[1].ratio, default=None)
     if worst is not None:
         name, c = worst
@@ -142,7 +142,11 @@ def verdict(v: Verdict) -> str:
         lines += _runtime(r)
     if v.ledger is not None:
         wrong = [*v.ledger.different, *v.ledger.missing]
-        state = f"{len(wrong)} differ or are missing" if wrong else "all equal the source's, bit for bit"
+        state = (
+            f"{len(wrong)} differ or are missing"
+            if wrong
+            else "all equal the source's, bit for bit"
+        )
         lines.append(f"  weights read back: {_plural(v.ledger.compared, 'block')}, {state}")
         lines += [f"    {name}" for name in wrong]
         if v.ledger.unreadable:
@@ -150,7 +154,9 @@ def verdict(v: Verdict) -> str:
     faults = v.faults
     line = f"  planted faults: {faults.caught} of {faults.planted} would have been caught"
     if faults.weakest is not None:
-        line += f"; the faintest, {faults.weakest[0]}, at {faults.weakest[1]:.3g} x what is allowed"
+        line += (
+            f"; the faintest, {faults.weakest[0]}, at {faults.weakest[1]:.3g} x what is allowed"
+        )
     lines.append(line)
     if faults.missed:
         lines.append(f"    not separable from rounding: {', '.join(faults.missed)}")

@@ -10,8 +10,12 @@ HEAVY = ["onnx", "onnxruntime", "torch", "tensorflow", "h5py", "google.protobuf"
 
 
 def heavy_after(code: str) -> set[str]:
-    script = f"import json, sys\n{code}\nprint(json.dumps([m for m in {HEAVY} if m in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        f"import json, sys\n{code}\nprint(json.dumps([m for m in {HEAVY} if m in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return set(json.loads(done.stdout))
 
 

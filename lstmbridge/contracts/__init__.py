@@ -1,0 +1,79 @@
+"""Protocols and plain values that cross floors.
+
+The rooms on F4 (sources, adapters, targets, runtimes, verify) never import each other; what
+they hand one another is defined here, and `api` introduces them. No room's logic in here.
+"""
+
+from lstmbridge.contracts.answers import (
+    Conversion,
+    Inspection,
+)
+from lstmbridge.contracts.recognition import (
+    Adapter,
+    Hints,
+    Ignored,
+    NoMatch,
+    Part,
+    Recognition,
+)
+from lstmbridge.contracts.runtimes import (
+    Feeds,
+    Outputs,
+    Runtime,
+    RuntimeInfo,
+    Session,
+)
+from lstmbridge.contracts.sources import (
+    Source,
+    TensorRef,
+)
+from lstmbridge.contracts.targets import (
+    Artifact,
+    Expression,
+    Ledger,
+    Target,
+    TargetOptions,
+)
+from lstmbridge.contracts.verdicts import (
+    FaultReport,
+    LedgerReport,
+    Outcome,
+    OutputComparison,
+    Progress,
+    RuntimeResult,
+    Verdict,
+)
+from lstmbridge.model.signature import Signature, States, TensorSpec
+
+__all__ = [
+    "Adapter",
+    "Artifact",
+    "Conversion",
+    "Expression",
+    "FaultReport",
+    "Feeds",
+    "Hints",
+    "Ignored",
+    "Inspection",
+    "Ledger",
+    "LedgerReport",
+    "NoMatch",
+    "Outcome",
+    "OutputComparison",
+    "Outputs",
+    "Part",
+    "Progress",
+    "Recognition",
+    "Runtime",
+    "RuntimeInfo",
+    "RuntimeResult",
+    "Session",
+    "Signature",
+    "Source",
+    "States",
+    "Target",
+    "TargetOptions",
+    "TensorRef",
+    "TensorSpec",
+    "Verdict",
+]

@@ -1,0 +1,97 @@
+"""What adapters are told, and what they make of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lstmbridge.contracts.sources import Source
+from lstmbridge.model.blocks import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the user states about a source (the options of the command line). None: not stated.
+
+    Attributes:
+        layers: one stored cell is applied this many times (``[cell] * n``).
+        residual: every layer whose input is as wide as its output is wrapped in a residual.
+        select: the scope of one of several stacks.
+        renames: variable name in the source -> name a dialect knows (``--map``).
+        ema: True: the ExponentialMovingAverage shadows are the weights. None: raw weights,
+            and a warning where shadows exist.
+        ignore_graph: pretend that no graph lies beside the weights.
+    """
+
+    cell: str | None = None
+    forget_bias: float | None = None
+    activation: str | None = None
+    cell_clip: float | None = None
+    proj_clip: float | None = None
+    layers: int | None = None
+    residual: bool | None = None
+    select: str | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
+    ema: bool | None = None
+    ignore_graph: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A variable that is no part of any layer, and why."""
+
+    name: str
+    shape: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One recurrent stack found in a source.
+
+    Attributes:
+        name: the scope that holds it, ``"encoder/rnn"``; what ``--select`` takes.
+        model: the network; its arrays are still in the file.
+        variables: layer name -> names of its variables in the source.
+        dialect: whose names these are, ``"BasicLSTMCell (TensorFlow 1.2 and later)"``.
+    """
+
+    name: str
+    model: Model
+    variables: Mapping[str, tuple[str, ...]]
+    dialect: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """Why a group of variables is not a recurrent layer that we know; nearest miss first."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """All that the adapters make of a source. `parts` is never empty."""
+
+    parts: tuple[Part, ...]
+    ignored: tuple[Ignored, ...]
+    refusals: tuple[NoMatch, ...]
+    warnings: tuple[str, ...]
+
+
+class Adapter(Protocol):
+    """Named tensors (+ graph) -> Model. One per dialect family."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for messages and entry points."""
+        ...
+
+    def recognise(self, source: Source, hints: Hints) -> Recognition | NoMatch:
+        """Find the recurrent stacks. Reads no weights.
+
+        Errors: NotRecognised, FactMissing, FactConflict, CannotExpress, SourceUnreadable.
+        """
+        ...

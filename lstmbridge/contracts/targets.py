@@ -1,0 +1,106 @@
+"""What targets are given and what they give: artifacts and their ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import Signature, States
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """Options that change an artifact. None: the target's default."""
+
+    states: States = States.NONE
+    sequence_length: bool = False
+    opset: int | None = None
+    ir_version: int | None = None
+    dtype: str | None = None
+    """"float32" or "float16" to override the source's precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """How a target says one layer: ``native``, ``rewritten`` or ``stepped``, and why."""
+
+    layer: str
+    how: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a target wrote, read back from disk.
+
+    Attributes:
+        precision: what the arithmetic is done in: a row of verify's table of roundings.
+        metadata: everything stored beside the weights (facts, origin, gate order).
+        expressions: how each layer was said; one per layer.
+    """
+
+    path: Path
+    target: str
+    signature: Signature
+    precision: str
+    expressions: tuple[Expression, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+Ledger = Mapping[tuple[str, str, str], Array]
+"""(layer, block, gate) -> numbers, as the artifact holds them, in the model's orientation.
+
+`block` is one of ``kernel`` (input, units), ``recurrent`` (output, units), ``bias`` (units,),
+``forget_bias`` (units,), ``peephole`` (units,), ``projection`` (units, output). For blocks
+without gates the gate is ``""``.
+"""
+
+
+class Target(Protocol):
+    """Model -> artifact, and back again as a ledger."""
+
+    @property
+    def name(self) -> str:
+        """What ``--to`` takes."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """File suffixes, the default first."""
+        ...
+
+    def write(
+        self,
+        model: Model,
+        path: Path,
+        options: TargetOptions,
+        metadata: Mapping[str, str],
+    ) -> Artifact:
+        """Write exactly the file `path` (the caller handles temporary names and renaming).
+
+        The same model and options give the same bytes. Errors: CannotExpress.
+        """
+        ...
+
+    def read(self, path: Path) -> Artifact | None:
+        """Describe an artifact from its file alone; None when it is not this target's.
+
+        Errors: SourceUnreadable when it claims to be one and is broken.
+        """
+        ...
+
+    def ledger(self, artifact: Artifact, model: Model) -> Ledger:
+        """The weights as the file holds them, for comparison bit for bit."""
+        ...
+
+    def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
+        """Add `metadata` to the file, leaving every weight and node as it was verified."""
+        ...
+
+    def usage(self, artifact: Artifact) -> str:
+        """Lines of code that run the artifact without lstmbridge; "" where there are none."""
+        ...

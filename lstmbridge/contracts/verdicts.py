@@ -1,0 +1,98 @@
+"""What a verification answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from lstmbridge.model.facts import Fact
+
+
+class Outcome(str, Enum):
+    """The three verdicts."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputComparison:
+    """One output of one runtime against the oracle, over all probes: the worst place.
+
+    `ratio` is max |difference| / allowed at the worst place; at most 1 passes.
+    """
+
+    max_abs: float
+    allowed: float
+    ratio: float
+    worst_index: tuple[int, ...]
+    probe: str
+    comparisons: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeResult:
+    """What one runtime did. `status`: pass, fail, unavailable, error."""
+
+    name: str
+    version: str
+    device: str
+    status: str
+    reason: str = ""
+    precision: str = ""
+    subject: str = ""
+    outputs: Mapping[str, OutputComparison] = field(default_factory=dict)
+    diagnosis: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultReport:
+    """What the probes could have caught."""
+
+    planted: int
+    caught: int
+    indistinguishable: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    weakest: tuple[str, float] | None = None
+    caught_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """Weights read back from the artifact, compared with the source's blocks bit for bit."""
+
+    compared: int
+    different: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The whole answer of a verification."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    comparisons: int
+    runtimes: tuple[RuntimeResult, ...]
+    noise_floor: Mapping[str, float]
+    faults: FaultReport
+    ledger: LedgerReport | None
+    facts: Mapping[str, Fact[Any]]
+    not_run: tuple[str, ...]
+    seconds: float
+    seed: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive or a required runtime unavailable."""
+        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}[self.outcome]
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, of how many)."""
