@@ -156,7 +156,7 @@ def compare_with_tensorflow(interpreter: str, prefix: Path, artifact: Path, fold
         largest = float(np.abs(values - got[name]).max())
         worst = max(worst, largest)
         print(f"      {name}: largest difference {largest:.1e}")
-    return worst < 1e-5
+    return worst < 2e-5  # TensorFlow itself is 4e-6 from float64 on these weights
 
 
 def main() -> int:
