@@ -30,6 +30,8 @@ MOST_SHOWN = 12
 
 _DATA = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}")
 _SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
+# what TensorFlow writes into the state file for a sharded V1 checkpoint
+_PATTERN = re.compile(r"(?P<prefix>.+)-\?{5}-of-\d{5}")
 _ENDING = re.compile(r"(?P<prefix>.+)\.(?:index|meta)")
 
 
@@ -102,7 +104,7 @@ def _of_file(path: Path) -> Located | None:
             ending = _ENDING.fullmatch(path.name)
             name = ending["prefix"] if ending else path.name
             return Located(V2, path.with_name(name), (path,))
-    for pattern in (_DATA, _ENDING, _SHARD):
+    for pattern in (_DATA, _ENDING, _SHARD, _PATTERN):
         match = pattern.fullmatch(path.name)
         if match and (found := _at_prefix(path.with_name(match["prefix"]))) is not None:
             return found
@@ -177,7 +179,8 @@ def _stated_path(state: Path) -> str:
     except UnicodeDecodeError as err:
         raise SourceUnreadable(f"the state file is no UTF-8: {err}", where=str(state)) from err
     stated: str = parse_text(CheckpointState, text, str(state)).model_checkpoint_path
-    return stated
+    pattern = _PATTERN.fullmatch(stated)
+    return pattern["prefix"] if pattern else stated
 
 
 def _last_part(stated: str) -> str:

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from lstmbridge.sources.proto import tensor_pb2 as lstmbridge_dot_sources_dot_proto_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)lstmbridge/sources/proto/checkpoint.proto\x12\x1alstmbridge.tensorflow_wire\x1a%lstmbridge/sources/proto/tensor.proto\"t\n\x11\x42undleHeaderProto\x12\x12\n\nnum_shards\x18\x01 \x01(\x05\x12\x12\n\nendianness\x18\x02 \x01(\x05\x12\x37\n\x07version\x18\x03 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\xdc\x01\n\x10\x42undleEntryProto\x12\r\n\x05\x64type\x18\x01 \x01(\x05\x12;\n\x05shape\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x10\n\x08shard_id\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12<\n\x06slices\x18\x07 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\"\xa6\x01\n\x0eSavedSliceMeta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x05shape\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x0c\n\x04type\x18\x03 \x01(\x05\x12;\n\x05slice\x18\x04 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\"\x8c\x01\n\x14SavedTensorSliceMeta\x12:\n\x06tensor\x18\x01 \x03(\x0b\x32*.lstmbridge.tensorflow_wire.SavedSliceMeta\x12\x38\n\x08versions\x18\x02 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\x8e\x01\n\nSavedSlice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x05slice\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\x12\x35\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProto\"\x89\x01\n\x11SavedTensorSlices\x12>\n\x04meta\x18\x01 \x01(\x0b\x32\x30.lstmbridge.tensorflow_wire.SavedTensorSliceMeta\x12\x34\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.SavedSlice\"T\n\x0f\x43heckpointState\x12\x1d\n\x15model_checkpoint_path\x18\x01 \x01(\t\x12\"\n\x1a\x61ll_model_checkpoint_paths\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)lstmbridge/sources/proto/checkpoint.proto\x12\x1alstmbridge.tensorflow_wire\x1a%lstmbridge/sources/proto/tensor.proto\"t\n\x11\x42undleHeaderProto\x12\x12\n\nnum_shards\x18\x01 \x01(\x05\x12\x12\n\nendianness\x18\x02 \x01(\x05\x12\x37\n\x07version\x18\x03 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\x82\x02\n\x10\x42undleEntryProto\x12\x33\n\x05\x64type\x18\x01 \x01(\x0e\x32$.lstmbridge.tensorflow_wire.DataType\x12;\n\x05shape\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x10\n\x08shard_id\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12<\n\x06slices\x18\x07 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\"\xcc\x01\n\x0eSavedSliceMeta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x05shape\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x32\n\x04type\x18\x03 \x01(\x0e\x32$.lstmbridge.tensorflow_wire.DataType\x12;\n\x05slice\x18\x04 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\"\x8c\x01\n\x14SavedTensorSliceMeta\x12:\n\x06tensor\x18\x01 \x03(\x0b\x32*.lstmbridge.tensorflow_wire.SavedSliceMeta\x12\x38\n\x08versions\x18\x02 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\x8e\x01\n\nSavedSlice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x05slice\x18\x02 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorSliceProto\x12\x35\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProto\"\x89\x01\n\x11SavedTensorSlices\x12>\n\x04meta\x18\x01 \x01(\x0b\x32\x30.lstmbridge.tensorflow_wire.SavedTensorSliceMeta\x12\x34\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.SavedSlice\"T\n\x0f\x43heckpointState\x12\x1d\n\x15model_checkpoint_path\x18\x01 \x01(\t\x12\"\n\x1a\x61ll_model_checkpoint_paths\x18\x02 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,15 +25,15 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_BUNDLEHEADERPROTO']._serialized_start=112
   _globals['_BUNDLEHEADERPROTO']._serialized_end=228
   _globals['_BUNDLEENTRYPROTO']._serialized_start=231
-  _globals['_BUNDLEENTRYPROTO']._serialized_end=451
-  _globals['_SAVEDSLICEMETA']._serialized_start=454
-  _globals['_SAVEDSLICEMETA']._serialized_end=620
-  _globals['_SAVEDTENSORSLICEMETA']._serialized_start=623
-  _globals['_SAVEDTENSORSLICEMETA']._serialized_end=763
-  _globals['_SAVEDSLICE']._serialized_start=766
-  _globals['_SAVEDSLICE']._serialized_end=908
-  _globals['_SAVEDTENSORSLICES']._serialized_start=911
-  _globals['_SAVEDTENSORSLICES']._serialized_end=1048
-  _globals['_CHECKPOINTSTATE']._serialized_start=1050
-  _globals['_CHECKPOINTSTATE']._serialized_end=1134
+  _globals['_BUNDLEENTRYPROTO']._serialized_end=489
+  _globals['_SAVEDSLICEMETA']._serialized_start=492
+  _globals['_SAVEDSLICEMETA']._serialized_end=696
+  _globals['_SAVEDTENSORSLICEMETA']._serialized_start=699
+  _globals['_SAVEDTENSORSLICEMETA']._serialized_end=839
+  _globals['_SAVEDSLICE']._serialized_start=842
+  _globals['_SAVEDSLICE']._serialized_end=984
+  _globals['_SAVEDTENSORSLICES']._serialized_start=987
+  _globals['_SAVEDTENSORSLICES']._serialized_end=1124
+  _globals['_CHECKPOINTSTATE']._serialized_start=1126
+  _globals['_CHECKPOINTSTATE']._serialized_end=1210
 # @@protoc_insertion_point(module_scope)

@@ -25,14 +25,14 @@ class BundleEntryProto(_message.Message):
     SIZE_FIELD_NUMBER: _ClassVar[int]
     CRC32C_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
-    dtype: int
+    dtype: _tensor_pb2.DataType
     shape: _tensor_pb2.TensorShapeProto
     shard_id: int
     offset: int
     size: int
     crc32c: int
     slices: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorSliceProto]
-    def __init__(self, dtype: _Optional[int] = ..., shape: _Optional[_Union[_tensor_pb2.TensorShapeProto, _Mapping]] = ..., shard_id: _Optional[int] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., crc32c: _Optional[int] = ..., slices: _Optional[_Iterable[_Union[_tensor_pb2.TensorSliceProto, _Mapping]]] = ...) -> None: ...
+    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., shape: _Optional[_Union[_tensor_pb2.TensorShapeProto, _Mapping]] = ..., shard_id: _Optional[int] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., crc32c: _Optional[int] = ..., slices: _Optional[_Iterable[_Union[_tensor_pb2.TensorSliceProto, _Mapping]]] = ...) -> None: ...
 
 class SavedSliceMeta(_message.Message):
     __slots__ = ("name", "shape", "type", "slice")
@@ -42,9 +42,9 @@ class SavedSliceMeta(_message.Message):
     SLICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     shape: _tensor_pb2.TensorShapeProto
-    type: int
+    type: _tensor_pb2.DataType
     slice: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorSliceProto]
-    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Union[_tensor_pb2.TensorShapeProto, _Mapping]] = ..., type: _Optional[int] = ..., slice: _Optional[_Iterable[_Union[_tensor_pb2.TensorSliceProto, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Union[_tensor_pb2.TensorShapeProto, _Mapping]] = ..., type: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., slice: _Optional[_Iterable[_Union[_tensor_pb2.TensorSliceProto, _Mapping]]] = ...) -> None: ...
 
 class SavedTensorSliceMeta(_message.Message):
     __slots__ = ("tensor", "versions")

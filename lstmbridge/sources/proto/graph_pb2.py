@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from lstmbridge.sources.proto import tensor_pb2 as lstmbridge_dot_sources_dot_proto_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lstmbridge/sources/proto/graph.proto\x12\x1alstmbridge.tensorflow_wire\x1a%lstmbridge/sources/proto/tensor.proto\"\xea\x04\n\tAttrValue\x12?\n\x04list\x18\x01 \x01(\x0b\x32/.lstmbridge.tensorflow_wire.AttrValue.ListValueH\x00\x12\x0b\n\x01s\x18\x02 \x01(\x0cH\x00\x12\x0b\n\x01i\x18\x03 \x01(\x03H\x00\x12\x0b\n\x01\x66\x18\x04 \x01(\x02H\x00\x12\x0b\n\x01\x62\x18\x05 \x01(\x08H\x00\x12\x0e\n\x04type\x18\x06 \x01(\x05H\x00\x12=\n\x05shape\x18\x07 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProtoH\x00\x12\x39\n\x06tensor\x18\x08 \x01(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProtoH\x00\x12\x15\n\x0bplaceholder\x18\t \x01(\tH\x00\x12\x38\n\x04\x66unc\x18\n \x01(\x0b\x32(.lstmbridge.tensorflow_wire.NameAttrListH\x00\x1a\x83\x02\n\tListValue\x12\t\n\x01s\x18\x02 \x03(\x0c\x12\r\n\x01i\x18\x03 \x03(\x03\x42\x02\x10\x01\x12\r\n\x01\x66\x18\x04 \x03(\x02\x42\x02\x10\x01\x12\r\n\x01\x62\x18\x05 \x03(\x08\x42\x02\x10\x01\x12\x10\n\x04type\x18\x06 \x03(\x05\x42\x02\x10\x01\x12;\n\x05shape\x18\x07 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x37\n\x06tensor\x18\x08 \x03(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProto\x12\x36\n\x04\x66unc\x18\t \x03(\x0b\x32(.lstmbridge.tensorflow_wire.NameAttrListB\x07\n\x05value\"\xb2\x01\n\x0cNameAttrList\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x04\x61ttr\x18\x02 \x03(\x0b\x32\x32.lstmbridge.tensorflow_wire.NameAttrList.AttrEntry\x1aR\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.lstmbridge.tensorflow_wire.AttrValue:\x02\x38\x01\"\xd3\x01\n\x07NodeDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12;\n\x04\x61ttr\x18\x05 \x03(\x0b\x32-.lstmbridge.tensorflow_wire.NodeDef.AttrEntry\x1aR\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.lstmbridge.tensorflow_wire.AttrValue:\x02\x38\x01\"\xa8\x01\n\x05OpDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\tinput_arg\x18\x02 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.OpDef.ArgDef\x12<\n\noutput_arg\x18\x03 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.OpDef.ArgDef\x1a\x16\n\x06\x41rgDef\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xe5\x01\n\x0b\x46unctionDef\x12\x34\n\tsignature\x18\x01 \x01(\x0b\x32!.lstmbridge.tensorflow_wire.OpDef\x12\x35\n\x08node_def\x18\x03 \x03(\x0b\x32#.lstmbridge.tensorflow_wire.NodeDef\x12=\n\x03ret\x18\x04 \x03(\x0b\x32\x30.lstmbridge.tensorflow_wire.FunctionDef.RetEntry\x1a*\n\x08RetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\x12\x46unctionDefLibrary\x12\x39\n\x08\x66unction\x18\x01 \x03(\x0b\x32\'.lstmbridge.tensorflow_wire.FunctionDef\"\xb8\x01\n\x08GraphDef\x12\x31\n\x04node\x18\x01 \x03(\x0b\x32#.lstmbridge.tensorflow_wire.NodeDef\x12?\n\x07library\x18\x02 \x01(\x0b\x32..lstmbridge.tensorflow_wire.FunctionDefLibrary\x12\x38\n\x08versions\x18\x04 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\xcd\x01\n\x0cMetaGraphDef\x12K\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x34.lstmbridge.tensorflow_wire.MetaGraphDef.MetaInfoDef\x12\x37\n\tgraph_def\x18\x02 \x01(\x0b\x32$.lstmbridge.tensorflow_wire.GraphDef\x1a\x37\n\x0bMetaInfoDef\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x1a\n\x12tensorflow_version\x18\x05 \x01(\t\"`\n\x11MetaGraphProducer\x12K\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x34.lstmbridge.tensorflow_wire.MetaGraphDef.MetaInfoDef\"o\n\nSavedModel\x12\"\n\x1asaved_model_schema_version\x18\x01 \x01(\x03\x12=\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.MetaGraphDefb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lstmbridge/sources/proto/graph.proto\x12\x1alstmbridge.tensorflow_wire\x1a%lstmbridge/sources/proto/tensor.proto\"\xb6\x05\n\tAttrValue\x12?\n\x04list\x18\x01 \x01(\x0b\x32/.lstmbridge.tensorflow_wire.AttrValue.ListValueH\x00\x12\x0b\n\x01s\x18\x02 \x01(\x0cH\x00\x12\x0b\n\x01i\x18\x03 \x01(\x03H\x00\x12\x0b\n\x01\x66\x18\x04 \x01(\x02H\x00\x12\x0b\n\x01\x62\x18\x05 \x01(\x08H\x00\x12\x34\n\x04type\x18\x06 \x01(\x0e\x32$.lstmbridge.tensorflow_wire.DataTypeH\x00\x12=\n\x05shape\x18\x07 \x01(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProtoH\x00\x12\x39\n\x06tensor\x18\x08 \x01(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProtoH\x00\x12\x15\n\x0bplaceholder\x18\t \x01(\tH\x00\x12\x38\n\x04\x66unc\x18\n \x01(\x0b\x32(.lstmbridge.tensorflow_wire.NameAttrListH\x00\x1a\xa9\x02\n\tListValue\x12\t\n\x01s\x18\x02 \x03(\x0c\x12\r\n\x01i\x18\x03 \x03(\x03\x42\x02\x10\x01\x12\r\n\x01\x66\x18\x04 \x03(\x02\x42\x02\x10\x01\x12\r\n\x01\x62\x18\x05 \x03(\x08\x42\x02\x10\x01\x12\x36\n\x04type\x18\x06 \x03(\x0e\x32$.lstmbridge.tensorflow_wire.DataTypeB\x02\x10\x01\x12;\n\x05shape\x18\x07 \x03(\x0b\x32,.lstmbridge.tensorflow_wire.TensorShapeProto\x12\x37\n\x06tensor\x18\x08 \x03(\x0b\x32\'.lstmbridge.tensorflow_wire.TensorProto\x12\x36\n\x04\x66unc\x18\t \x03(\x0b\x32(.lstmbridge.tensorflow_wire.NameAttrListB\x07\n\x05value\"\xb2\x01\n\x0cNameAttrList\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x04\x61ttr\x18\x02 \x03(\x0b\x32\x32.lstmbridge.tensorflow_wire.NameAttrList.AttrEntry\x1aR\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.lstmbridge.tensorflow_wire.AttrValue:\x02\x38\x01\"\xd3\x01\n\x07NodeDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12;\n\x04\x61ttr\x18\x05 \x03(\x0b\x32-.lstmbridge.tensorflow_wire.NodeDef.AttrEntry\x1aR\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.lstmbridge.tensorflow_wire.AttrValue:\x02\x38\x01\"\xa8\x01\n\x05OpDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\tinput_arg\x18\x02 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.OpDef.ArgDef\x12<\n\noutput_arg\x18\x03 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.OpDef.ArgDef\x1a\x16\n\x06\x41rgDef\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xe5\x01\n\x0b\x46unctionDef\x12\x34\n\tsignature\x18\x01 \x01(\x0b\x32!.lstmbridge.tensorflow_wire.OpDef\x12\x35\n\x08node_def\x18\x03 \x03(\x0b\x32#.lstmbridge.tensorflow_wire.NodeDef\x12=\n\x03ret\x18\x04 \x03(\x0b\x32\x30.lstmbridge.tensorflow_wire.FunctionDef.RetEntry\x1a*\n\x08RetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\x12\x46unctionDefLibrary\x12\x39\n\x08\x66unction\x18\x01 \x03(\x0b\x32\'.lstmbridge.tensorflow_wire.FunctionDef\"\xb8\x01\n\x08GraphDef\x12\x31\n\x04node\x18\x01 \x03(\x0b\x32#.lstmbridge.tensorflow_wire.NodeDef\x12?\n\x07library\x18\x02 \x01(\x0b\x32..lstmbridge.tensorflow_wire.FunctionDefLibrary\x12\x38\n\x08versions\x18\x04 \x01(\x0b\x32&.lstmbridge.tensorflow_wire.VersionDef\"\xcd\x01\n\x0cMetaGraphDef\x12K\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x34.lstmbridge.tensorflow_wire.MetaGraphDef.MetaInfoDef\x12\x37\n\tgraph_def\x18\x02 \x01(\x0b\x32$.lstmbridge.tensorflow_wire.GraphDef\x1a\x37\n\x0bMetaInfoDef\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x1a\n\x12tensorflow_version\x18\x05 \x01(\t\"`\n\x11MetaGraphProducer\x12K\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x34.lstmbridge.tensorflow_wire.MetaGraphDef.MetaInfoDef\"o\n\nSavedModel\x12\"\n\x1asaved_model_schema_version\x18\x01 \x01(\x03\x12=\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32(.lstmbridge.tensorflow_wire.MetaGraphDefb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,35 +37,35 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_FUNCTIONDEF_RETENTRY']._options = None
   _globals['_FUNCTIONDEF_RETENTRY']._serialized_options = b'8\001'
   _globals['_ATTRVALUE']._serialized_start=108
-  _globals['_ATTRVALUE']._serialized_end=726
-  _globals['_ATTRVALUE_LISTVALUE']._serialized_start=458
-  _globals['_ATTRVALUE_LISTVALUE']._serialized_end=717
-  _globals['_NAMEATTRLIST']._serialized_start=729
-  _globals['_NAMEATTRLIST']._serialized_end=907
-  _globals['_NAMEATTRLIST_ATTRENTRY']._serialized_start=825
-  _globals['_NAMEATTRLIST_ATTRENTRY']._serialized_end=907
-  _globals['_NODEDEF']._serialized_start=910
-  _globals['_NODEDEF']._serialized_end=1121
-  _globals['_NODEDEF_ATTRENTRY']._serialized_start=825
-  _globals['_NODEDEF_ATTRENTRY']._serialized_end=907
-  _globals['_OPDEF']._serialized_start=1124
-  _globals['_OPDEF']._serialized_end=1292
-  _globals['_OPDEF_ARGDEF']._serialized_start=1270
-  _globals['_OPDEF_ARGDEF']._serialized_end=1292
-  _globals['_FUNCTIONDEF']._serialized_start=1295
-  _globals['_FUNCTIONDEF']._serialized_end=1524
-  _globals['_FUNCTIONDEF_RETENTRY']._serialized_start=1482
-  _globals['_FUNCTIONDEF_RETENTRY']._serialized_end=1524
-  _globals['_FUNCTIONDEFLIBRARY']._serialized_start=1526
-  _globals['_FUNCTIONDEFLIBRARY']._serialized_end=1605
-  _globals['_GRAPHDEF']._serialized_start=1608
-  _globals['_GRAPHDEF']._serialized_end=1792
-  _globals['_METAGRAPHDEF']._serialized_start=1795
-  _globals['_METAGRAPHDEF']._serialized_end=2000
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=1945
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=2000
-  _globals['_METAGRAPHPRODUCER']._serialized_start=2002
-  _globals['_METAGRAPHPRODUCER']._serialized_end=2098
-  _globals['_SAVEDMODEL']._serialized_start=2100
-  _globals['_SAVEDMODEL']._serialized_end=2211
+  _globals['_ATTRVALUE']._serialized_end=802
+  _globals['_ATTRVALUE_LISTVALUE']._serialized_start=496
+  _globals['_ATTRVALUE_LISTVALUE']._serialized_end=793
+  _globals['_NAMEATTRLIST']._serialized_start=805
+  _globals['_NAMEATTRLIST']._serialized_end=983
+  _globals['_NAMEATTRLIST_ATTRENTRY']._serialized_start=901
+  _globals['_NAMEATTRLIST_ATTRENTRY']._serialized_end=983
+  _globals['_NODEDEF']._serialized_start=986
+  _globals['_NODEDEF']._serialized_end=1197
+  _globals['_NODEDEF_ATTRENTRY']._serialized_start=901
+  _globals['_NODEDEF_ATTRENTRY']._serialized_end=983
+  _globals['_OPDEF']._serialized_start=1200
+  _globals['_OPDEF']._serialized_end=1368
+  _globals['_OPDEF_ARGDEF']._serialized_start=1346
+  _globals['_OPDEF_ARGDEF']._serialized_end=1368
+  _globals['_FUNCTIONDEF']._serialized_start=1371
+  _globals['_FUNCTIONDEF']._serialized_end=1600
+  _globals['_FUNCTIONDEF_RETENTRY']._serialized_start=1558
+  _globals['_FUNCTIONDEF_RETENTRY']._serialized_end=1600
+  _globals['_FUNCTIONDEFLIBRARY']._serialized_start=1602
+  _globals['_FUNCTIONDEFLIBRARY']._serialized_end=1681
+  _globals['_GRAPHDEF']._serialized_start=1684
+  _globals['_GRAPHDEF']._serialized_end=1868
+  _globals['_METAGRAPHDEF']._serialized_start=1871
+  _globals['_METAGRAPHDEF']._serialized_end=2076
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=2021
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=2076
+  _globals['_METAGRAPHPRODUCER']._serialized_start=2078
+  _globals['_METAGRAPHPRODUCER']._serialized_end=2174
+  _globals['_SAVEDMODEL']._serialized_start=2176
+  _globals['_SAVEDMODEL']._serialized_end=2287
 # @@protoc_insertion_point(module_scope)
