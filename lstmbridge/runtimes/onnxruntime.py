@@ -1,0 +1,187 @@
+"""ONNX Runtime on the CPU and on CUDA. The package is imported when a session is opened.
+
+Hazards that are handled here: an empty batch or a sequence of no steps aborts the process
+inside the LSTM kernel, so such feeds are declined before they reach it; a CUDA session that
+silently computes on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: the
+LSTM kernel turns NaN and Inf inputs into finite outputs, where TensorFlow returns NaN.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self
+
+from lstmbridge.contracts import Artifact, Feeds, Outputs, RuntimeInfo
+from lstmbridge.errors import RuntimeUnavailable
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Model
+
+INSTALL_CPU = "pip install onnxruntime"
+INSTALL_GPU = "pip install onnxruntime-gpu (instead of onnxruntime), with CUDA 12 and cuDNN 9"
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+FATAL_ONLY = 4
+"""ONNX Runtime's log severity: its warnings would reach the user's stderr."""
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@contextmanager
+def translated(what: str, runtime: str) -> Iterator[None]:
+    """ONNX Runtime's own exceptions, whatever their class, become `RuntimeUnavailable`."""
+    try:
+        yield
+    except RuntimeUnavailable:
+        raise
+    except Exception as error:  # its exceptions share no other base
+        text = " ".join(str(error).split())
+        raise RuntimeUnavailable(
+            f"ONNX Runtime declined to {what}: {text[:400]}", where=runtime
+        ) from error
+
+
+def installed_version() -> str:
+    """Version of the installed wheel, whichever it is, without importing it; "" where absent."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return ""
+    found = [one for name in DISTRIBUTIONS for one in importlib.metadata.distributions(name=name)]
+    return found[0].version if found else "unknown"
+
+
+def decline_empty(feeds: Feeds, runtime: str) -> None:
+    """Refuse feeds with an empty axis.
+
+    Raises:
+        RuntimeUnavailable: the LSTM kernel would abort the whole process.
+    """
+    for name, array in feeds.items():
+        if 0 in array.shape:
+            raise RuntimeUnavailable(
+                f"{name} has the shape {array.shape}",
+                expected="at least one row and one step: ONNX Runtime's LSTM aborts the process "
+                "on an empty batch, so this probe was not run",
+                where=runtime,
+            )
+
+
+class OnnxRuntimeSession:
+    """A loaded artifact. Implements `contracts.Session`."""
+
+    def __init__(self, session: Any, runtime: str, precision: str, device: str) -> None:
+        self._session = session
+        self._runtime = runtime
+        self._dtypes = {one.name: _DTYPES[one.type] for one in _all_inputs(session)}
+        self._outputs = [one.name for one in session.get_outputs()]
+        self.precision = precision
+        self.device = device
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """One probe: feeds cast to the artifact's dtypes, outputs as they come.
+
+        Raises:
+            RuntimeUnavailable: an empty batch or sequence, or ONNX Runtime declined.
+        """
+        decline_empty(feeds, self._runtime)
+        with translated("run the model", self._runtime):
+            cast = {name: self._cast(name, array) for name, array in feeds.items()}
+            results = self._session.run(self._outputs, cast)
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _cast(self, name: str, array: Array) -> Array:
+        dtype = self._dtypes.get(name)
+        if dtype is None:
+            raise RuntimeUnavailable(
+                f"{name!r} was fed",
+                expected=f"one of the artifact's inputs: {', '.join(self._dtypes)}",
+                where=self._runtime,
+            )
+        return np.ascontiguousarray(array, dtype)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session = None
+
+
+def _all_inputs(session: Any) -> list[Any]:
+    """Inputs that must be fed, and those with a default."""
+    return [*session.get_inputs(), *session.get_overridable_initializers()]
+
+
+def artifact_path(subject: Artifact | Model, runtime: str) -> Path:
+    """The file to load.
+
+    Raises:
+        RuntimeUnavailable: `subject` is not an ONNX artifact.
+    """
+    if not isinstance(subject, Artifact) or subject.target != "onnx":
+        raise RuntimeUnavailable(
+            "ONNX Runtime was given something that is no ONNX file",
+            expected="an artifact of the ONNX target",
+            where=runtime,
+        )
+    return subject.path
+
+
+class OnnxRuntimeCpu:
+    """ONNX Runtime's CPU provider, one thread. Implements `contracts.Runtime`."""
+
+    name = "onnxruntime-cpu"
+    runs = "onnx"
+
+    def info(self) -> RuntimeInfo:
+        """Is the package here? Imports nothing."""
+        version = installed_version()
+        if not version:
+            return RuntimeInfo(
+                self.name,
+                available=False,
+                reason="onnxruntime is not installed",
+                install=INSTALL_CPU,
+            )
+        return RuntimeInfo(self.name, available=True, version=version)
+
+    def open(self, subject: Artifact | Model) -> OnnxRuntimeSession:
+        """Load the artifact.
+
+        Raises:
+            RuntimeUnavailable: onnxruntime is absent, or declines the file.
+        """
+        path = artifact_path(subject, self.name)
+        assert isinstance(subject, Artifact)
+        with translated(f"load {path.name}", self.name):
+            import onnxruntime
+
+            options = session_options(onnxruntime)
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        return OnnxRuntimeSession(session, self.name, subject.precision, "cpu")
+
+
+def session_options(onnxruntime: Any) -> Any:
+    """One thread (start-up and small layers gain nothing from more), and silence."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL_ONLY
+    return options

@@ -1,0 +1,161 @@
+"""What the emitters of layers share: the graph's fixed points and a sequence that flows on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Layer
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.signature import INPUTS, States
+from lstmbridge.targets.onnx.builder import GraphBuilder
+
+
+class Order(Enum):
+    """In which order a block's nodes take the steps."""
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+    """Each node runs backwards over a sequence in its original order (no lengths)."""
+    TURNED = "turned"
+    """The sequence has been reversed, valid prefix only: nodes run forward (lengths)."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A sequence (time, batch, features) inside the graph.
+
+    Attributes:
+        zero_past_end: what lies past each row's length is zero.
+    """
+
+    name: str
+    zero_past_end: bool
+
+
+@dataclass
+class Network:
+    """One graph's fixed points. Names of values that several layers need are made once.
+
+    Attributes:
+        lengths: the input ``sequence_length`` where there is one.
+        cells: what has been written for a cell already, so that shared cells are stored once.
+    """
+
+    graph: GraphBuilder
+    states: States
+    lengths: str | None
+    _memo: dict[str, str] = field(default_factory=dict)
+    _weights: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def once(self, key: str, make: Callable[[], str]) -> str:
+        """The value that `make` adds to the graph, made at its first use."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        return self._memo[key]
+
+    def shared(self, cells: tuple[Cell, ...], kind: str, make: Callable[[], str]) -> str:
+        """The initializer of these very cells, made at its first use."""
+        key = (*map(id, cells), kind)
+        if key not in self._weights:
+            self._weights[key] = make()
+        return self._weights[key]
+
+    def dim(self, axis: int) -> str:
+        """Size of an axis of `inputs` (0: batch, 1: time), as an int64 vector of one."""
+        g = self.graph
+        name = ("batch", "time")[axis]
+        shape = self.once("shape", lambda: g.node("Shape", [INPUTS], "inputs/shape"))
+        gather = lambda: g.node("Gather", [shape, g.ints(axis)], f"inputs/{name}")  # noqa: E731
+        return self.once(name, gather)
+
+    def lengths64(self) -> str:
+        """The lengths as int64, which ReverseSequence asks for."""
+        g, lengths = self.graph, str(self.lengths)
+        return self.once(
+            "lengths64", lambda: g.node("Cast", [lengths], "sequence_length/int64", to=7)
+        )
+
+    def not_empty(self) -> str:
+        """(batch, 1) bool: the row has a step."""
+        g, lengths = self.graph, str(self.lengths)
+
+        def make() -> str:
+            zero = g.constant("int32/0", np.array(0, np.int32))
+            some = g.node("Greater", [lengths, zero], "sequence_length/not_empty")
+            return g.unsqueeze(some, [1], "sequence_length/not_empty_column")
+
+        return self.once("not_empty", make)
+
+    def alive(self) -> str:
+        """(time, batch, 1) bool: the step lies before the row's end."""
+        g = self.graph
+
+        def make() -> str:
+            time = g.squeeze(self.dim(1), 0, "steps/time")
+            steps = g.node("Range", [g.scalar(0), time, g.scalar(1)], "steps")
+            column = g.unsqueeze(steps, [1], "steps/column")
+            before = g.node("Less", [column, self.lengths64()], "steps/before_end")
+            return g.unsqueeze(before, [2], "steps/alive")
+
+        return self.once("alive", make)
+
+    def zero(self) -> str:
+        """The number zero in the graph's precision."""
+        return self.graph.constant("zero", np.zeros((), self.graph.dtype))
+
+    def mask(self, x: str, name: str) -> str:
+        """`x` (time, batch, features), zero past each row's end."""
+        return self.graph.node("Where", [self.alive(), x, self.zero()], name)
+
+    def turn(self, x: str, name: str) -> str:
+        """`x` with each row's valid prefix reversed in time."""
+        inputs = [x, self.lengths64()]
+        return self.graph.node("ReverseSequence", inputs, name, time_axis=0, batch_axis=1)
+
+    def fed(self, layer: Layer, state: str) -> str | None:
+        """The initial state's input, or None where states start at zero."""
+        return None if self.states is States.NONE else layer.initial_name(state)
+
+    def default_state(self, layer: Layer, state: str) -> None:
+        """Give an optional input its default: one row of zeros, under the input's name."""
+        if self.states is States.OPTIONAL:
+            row = np.zeros((1, layer.cell.state_sizes[state]), self.graph.dtype)
+            self.graph.constant(layer.initial_name(state), row)
+
+    def rows(self) -> str:
+        """Shape (batch, 1), to which a default of one row is expanded."""
+        g = self.graph
+        inputs = [self.dim(0), g.ints(1)]
+        return self.once("rows", lambda: g.node("Concat", inputs, "inputs/rows", axis=0))
+
+    def initial(self, layer: Layer, state: str) -> str | None:
+        """The fed initial state (batch, width), or None. A default is one row for all."""
+        name = self.fed(layer, state)
+        if name is None or self.states is States.REQUIRED:
+            return name
+        expand = lambda: self.graph.node("Expand", [name, self.rows()], f"{name}/rows")  # noqa: E731
+        return self.once(f"{name}/rows", expand)
+
+    def final(self, layer: Layer, state: str, produce: Callable[[str], str]) -> None:
+        """Name a final state as the graph's output; an empty row keeps what was fed.
+
+        `produce` adds the node that gives the state and takes the name of its output.
+        """
+        g, output = self.graph, layer.state_name(state)
+        initial = self.initial(layer, state)
+        if self.lengths is None or initial is None:
+            produce(output)
+            return
+        last = produce(g.unique(f"{output}/last"))
+        inputs = [self.not_empty(), last, initial]
+        g.node("Where", inputs, f"{output}/or_initial", outputs=[output])
+
+
+def as_dtype(value: float, graph: GraphBuilder) -> Array:
+    """A scalar in the graph's precision."""
+    return np.array(value, graph.dtype)

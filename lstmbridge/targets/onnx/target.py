@@ -1,0 +1,135 @@
+"""The ONNX target: what ``--to onnx`` does. Importing this loads no onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.contracts import Artifact, TargetOptions
+from lstmbridge.errors import CannotExpress, UsageError
+from lstmbridge.model.blocks import Model
+
+DEFAULT_OPSET = 17
+OPSETS = (11, 24)
+"""The opsets that are tested, each with ONNX Runtime; 11 is the first with every operator used."""
+LOWEST_IR = 4
+"""Before it, initializers had to be inputs as well."""
+PRECISIONS = ("float16", "float32", "float64")
+
+
+class OnnxTarget:
+    """Model -> ``.onnx``. Implements `contracts.Target`; stateless."""
+
+    @property
+    def name(self) -> str:
+        """What ``--to`` takes."""
+        return "onnx"
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The file's suffix."""
+        return (".onnx",)
+
+    def write(
+        self, model: Model, path: Path, options: TargetOptions, metadata: Mapping[str, str]
+    ) -> Artifact:
+        """Write `path` and, where the weights exceed protobuf's 2 GiB, `files(path)[1]`.
+
+        The model names its data file by `path`'s own name: whoever writes to a temporary place
+        first does so in a temporary folder, under the final name.
+
+        Raises:
+            CannotExpress: a layer, or a weight's range, has no exact form.
+            UsageError: an opset, IR version or dtype that is not served.
+        """
+        from lstmbridge.targets.onnx.network import plan_graph
+        from lstmbridge.targets.onnx.writing import write_model
+
+        dtype = precision_of(model, options)
+        versions = _versions(options)
+        plan = plan_graph(model, dtype, versions[0], options)
+        write_model(plan, model, path, versions, metadata)
+        return Artifact(
+            path=path,
+            target=self.name,
+            signature=plan.signature,
+            precision=dtype.name,
+            expressions=plan.expressions,
+            metadata=dict(metadata),
+        )
+
+    def read(self, path: Path) -> Artifact | None:
+        """Describe an ONNX file; None when `path` is not one. Weights are not read.
+
+        Raises:
+            SourceUnreadable: it is called ``.onnx`` and is cut off, or is no such file.
+        """
+        from lstmbridge.targets.onnx.reading import artifact_of, open_onnx
+
+        file = open_onnx(path)
+        return None if file is None else artifact_of(file)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """The files of the artifact at `path`: itself, and its external data if there is any."""
+        data = path.with_name(path.name + ".data")
+        return (path, data) if data.exists() else (path,)
+
+
+def precision_of(model: Model, options: TargetOptions) -> np.dtype[Any]:
+    """In which precision the artifact computes.
+
+    The widest of the layers' stored dtypes; bfloat16 is widened, exactly, to float32.
+
+    Raises:
+        UsageError: `options.dtype` is none of `PRECISIONS`.
+    """
+    if options.dtype is not None:
+        if options.dtype not in PRECISIONS:
+            raise UsageError(
+                f"dtype {options.dtype!r} was asked for",
+                expected=" or ".join(PRECISIONS),
+                where="--dtype",
+            )
+        return np.dtype(options.dtype)
+    stored = {layer.cell.dtype.name for layer in model.layers}
+    wanted = {"float32" if name not in PRECISIONS else name for name in stored}
+    return np.dtype(max(wanted, key=PRECISIONS.index))
+
+
+def _versions(options: TargetOptions) -> tuple[int, int]:
+    """(opset, IR version). The IR version is the opset's own unless it is given."""
+    import onnx
+    from onnx import helper
+
+    opset = DEFAULT_OPSET if options.opset is None else options.opset
+    low, high = OPSETS
+    if not low <= opset <= high:
+        raise CannotExpress(
+            f"opset {opset} was asked for",
+            expected=f"an opset from {low} to {high}, the ones that are tested",
+            where="--opset",
+            advice=f"leave --opset away for {DEFAULT_OPSET}, which current runtimes load",
+        )
+    try:
+        own = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
+    except ValueError as error:
+        raise UsageError(
+            f"the installed onnx {onnx.__version__} does not know opset {opset}",
+            expected="an onnx release that does",
+            where="--opset",
+            advice="pip install --upgrade onnx",
+        ) from error
+    chosen = own if options.ir_version is None else options.ir_version
+    if not LOWEST_IR <= chosen <= onnx.IR_VERSION:
+        raise UsageError(
+            f"IR version {chosen} was asked for",
+            expected=f"{LOWEST_IR} to {onnx.IR_VERSION}",
+            where="--ir-version",
+        )
+    return opset, chosen
+
+
+__all__ = ["OnnxTarget", "precision_of"]

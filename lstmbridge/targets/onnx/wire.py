@@ -1,0 +1,202 @@
+"""ModelProto on disk, weight by weight: written as a stream, and read without its weights.
+
+The bytes are those that protobuf itself gives (fields in the order of their numbers), but
+neither side ever holds more than one tensor. Field numbers: onnx.proto, a public, frozen format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import onnx
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = 7, 5, 9
+
+
+class Malformed(ValueError):
+    """The bytes are no protobuf message, or are cut off."""
+
+
+def encode_varint(value: int) -> bytes:
+    """Base-128, least significant group first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def decode_varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
+    """(value, offset after it).
+
+    Raises:
+        Malformed: it is cut off or longer than ten bytes.
+    """
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            raise Malformed(f"a number is cut off at byte {at}")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise Malformed(f"a number is longer than ten bytes at byte {at}")
+
+
+def prefix(field: int, length: int) -> bytes:
+    """Tag and length of a length-delimited field."""
+    return encode_varint(field << 3 | BYTES) + encode_varint(length)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a message: its number, wire type, and where it and its contents lie."""
+
+    number: int
+    kind: int
+    begin: int
+    content: int
+    end: int
+
+
+def fields(data: memoryview, at: int, end: int) -> Iterator[Field]:
+    """The fields of the message in data[at:end].
+
+    Raises:
+        Malformed: a field passes the end, or has a wire type that ONNX does not use.
+    """
+    while at < end:
+        begin = at
+        tag, at = decode_varint(data, at, end)
+        kind, number = tag & 7, tag >> 3
+        content = at
+        if kind == VARINT:
+            _, at = decode_varint(data, at, end)
+        elif kind == BYTES:
+            length, content = decode_varint(data, at, end)
+            at = content + length
+        elif kind in {FIXED64, FIXED32}:
+            at += 8 if kind == FIXED64 else 4
+        else:
+            raise Malformed(f"wire type {kind} at byte {begin}")
+        if at > end or number == 0:
+            raise Malformed(f"field {number} at byte {begin} passes the end at byte {end}")
+        yield Field(number, kind, begin, content, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a tensor's raw bytes lie in the file."""
+
+    offset: int
+    length: int
+
+
+def skim(data: memoryview) -> tuple[onnx.ModelProto, dict[str, Span]]:
+    """A ModelProto whose initializers have no raw data, and where that data lies.
+
+    Raises:
+        Malformed: the bytes are no ModelProto with a graph.
+    """
+    head = bytearray()
+    graph = bytearray()
+    spans: dict[str, Span] = {}
+    found = False
+    for one in fields(data, 0, len(data)):
+        if one.number == MODEL_GRAPH and one.kind == BYTES:
+            found = True
+            graph += _skim_graph(data, one, spans)
+        else:
+            head += data[one.begin : one.end]
+    if not found:
+        raise Malformed("there is no graph in it")
+    return _parsed(onnx.ModelProto(), bytes(head) + prefix(MODEL_GRAPH, len(graph)) + graph), spans
+
+
+def _skim_graph(data: memoryview, graph: Field, spans: dict[str, Span]) -> bytes:
+    out = bytearray()
+    for one in fields(data, graph.content, graph.end):
+        if one.number != GRAPH_INITIALIZER or one.kind != BYTES:
+            out += data[one.begin : one.end]
+            continue
+        rest, span = bytearray(), None
+        for part in fields(data, one.content, one.end):
+            if part.number == TENSOR_RAW_DATA and part.kind == BYTES:
+                span = Span(part.content, part.end - part.content)
+            else:
+                rest += data[part.begin : part.end]
+        tensor = _parsed(onnx.TensorProto(), bytes(rest))
+        if span is not None:
+            spans[tensor.name] = span
+        out += prefix(GRAPH_INITIALIZER, len(rest)) + rest
+    return bytes(out)
+
+
+def _parsed(message: onnx.ModelProto | onnx.TensorProto, data: bytes):  # type: ignore[no-untyped-def] # noqa: ANN202
+    from google.protobuf.message import DecodeError
+
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise Malformed(str(error)) from error
+    return message
+
+
+def write_stream(
+    file: BinaryIO,
+    model: onnx.ModelProto,
+    tensors: Iterator[tuple[onnx.TensorProto, memoryview | None]],
+    tensor_bytes: int,
+) -> None:
+    """Write `model`, with `tensors` as its graph's initializers.
+
+    Args:
+        file: where to.
+        model: complete but for its initializers.
+        tensors: each initializer without its raw data, and that data (None: external).
+        tensor_bytes: what the initializers' fields take in all: see `tensor_size`.
+    """
+    before, after = _around(model.graph, GRAPH_INITIALIZER)
+    head, tail = _around(model, MODEL_GRAPH)
+    file.write(head)
+    file.write(prefix(MODEL_GRAPH, len(before) + tensor_bytes + len(after)))
+    file.write(before)
+    for tensor, data in tensors:
+        meta = _tensor_meta(tensor, None if data is None else data.nbytes)
+        file.write(meta[0])
+        if data is not None:
+            file.write(data)
+        file.write(meta[1])
+    file.write(after)
+    file.write(tail)
+
+
+def _tensor_meta(tensor: onnx.TensorProto, nbytes: int | None) -> tuple[bytes, bytes]:
+    before, after = _around(tensor, TENSOR_RAW_DATA)
+    if nbytes is not None:
+        before += prefix(TENSOR_RAW_DATA, nbytes)
+    size = len(before) + (nbytes or 0) + len(after)
+    return prefix(GRAPH_INITIALIZER, size) + before, after
+
+
+def tensor_size(tensor: onnx.TensorProto, nbytes: int | None) -> int:
+    """Bytes that an initializer's field takes in its graph."""
+    before, after = _tensor_meta(tensor, nbytes)
+    return len(before) + (nbytes or 0) + len(after)
+
+
+def _around(
+    message: onnx.ModelProto | onnx.GraphProto | onnx.TensorProto, number: int
+) -> tuple[bytes, bytes]:
+    """The message's bytes before and after the place of a field that is left out."""
+    data = memoryview(message.SerializeToString(deterministic=True))
+    before, after = bytearray(), bytearray()
+    for one in fields(data, 0, len(data)):
+        if one.number != number:
+            (before if one.number < number else after).extend(data[one.begin : one.end])
+    return bytes(before), bytes(after)

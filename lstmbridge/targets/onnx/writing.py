@@ -1,0 +1,152 @@
+"""A planned graph becomes a file: metadata, opset, and weights streamed one by one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+from onnx import helper
+
+import lstmbridge
+from lstmbridge.contracts import Expression
+from lstmbridge.gates import ONNX_LSTM
+from lstmbridge.model.blocks import Model
+from lstmbridge.targets.onnx.builder import Weight, elem_type
+from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.wire import tensor_size, write_stream
+
+PREFIX = "lstmbridge."
+"""Of every metadata key in the file; taken off again when it is read."""
+EXPRESSIONS = "expressions"
+PRECISION = "precision"
+OWN_KEYS = (EXPRESSIONS, PRECISION, "gate_order")
+"""Metadata that the target itself adds."""
+
+PROTOBUF_LIMIT = 2**31 - 2**20
+"""Bytes of one protobuf message, less a margin for the graph itself."""
+INLINE_BELOW = 1024
+"""Tensors of fewer bytes stay in the model file even when the others are external."""
+ALIGNMENT = 4096
+"""Of external tensors, so that a runtime can map them."""
+
+
+def data_file(path: Path) -> Path:
+    """The external-data file that may lie beside the model at `path`."""
+    return path.with_name(path.name + ".data")
+
+
+def write_model(
+    plan: Plan, model: Model, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
+) -> None:
+    """Write `plan` to `path` and, above protobuf's limit, its weights to `data_file(path)`.
+
+    Args:
+        plan: the graph.
+        model: what it was planned from.
+        path: where to.
+        versions: opset, IR version.
+        metadata: what the file carries beside the weights, without `PREFIX`.
+    """
+    proto = _proto(plan, model, versions, metadata)
+    total = sum(weight.nbytes for weight in plan.weights)
+    if total <= PROTOBUF_LIMIT:
+        with path.open("wb") as file:
+            _write(file, proto, plan.weights, {})
+        return
+    places = _places(plan.weights)
+    location = data_file(path).name
+    with path.open("wb") as file:
+        _write(file, proto, plan.weights, places, location)
+    with data_file(path).open("wb") as file:
+        for weight in plan.weights:
+            if weight.name in places:
+                file.seek(places[weight.name])
+                file.write(_bytes(weight))
+
+
+def _proto(
+    plan: Plan, model: Model, versions: tuple[int, int], metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        list(plan.nodes),
+        model.name.replace("/", "_") or "stack",
+        list(plan.inputs),
+        list(plan.outputs),
+        doc_string=f"{len(model.layers)} recurrent layers of {model.name or 'a stack'}",
+    )
+    proto = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", versions[0])],
+        ir_version=versions[1],
+        producer_name="lstmbridge",
+        producer_version=lstmbridge.__version__,
+    )
+    precision = next(spec.dtype for spec in plan.signature.outputs).name
+    own = {
+        EXPRESSIONS: _expressions_json(plan.expressions),
+        PRECISION: precision,
+        "gate_order": str(ONNX_LSTM),
+    }
+    for key, value in sorted({**metadata, **own}.items()):
+        proto.metadata_props.add(key=PREFIX + key, value=value)
+    return proto
+
+
+def _expressions_json(expressions: tuple[Expression, ...]) -> str:
+    return json.dumps([[one.layer, one.how, one.detail] for one in expressions])
+
+
+def _places(weights: tuple[Weight, ...]) -> dict[str, int]:
+    """Offset of each external tensor."""
+    places, at = {}, 0
+    for weight in weights:
+        if weight.nbytes >= INLINE_BELOW:
+            places[weight.name] = at
+            at += -(-weight.nbytes // ALIGNMENT) * ALIGNMENT
+    return places
+
+
+def _bytes(weight: Weight) -> memoryview:
+    """The tensor's numbers as ONNX stores them: C order, little-endian."""
+    array = weight.build()
+    if array.shape != weight.shape or array.dtype != weight.dtype:
+        raise ValueError(f"{weight.name}: promised {weight.shape}, built {array.shape}")
+    if sys.byteorder == "big":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _tensor(weight: Weight, offset: int | None, location: str) -> onnx.TensorProto:
+    tensor = onnx.TensorProto(
+        name=weight.name, dims=weight.shape, data_type=elem_type(weight.dtype)
+    )
+    if offset is not None:
+        entries = {"location": location, "offset": str(offset), "length": str(weight.nbytes)}
+        for key, value in entries.items():
+            tensor.external_data.add(key=key, value=value)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+    return tensor
+
+
+def _write(
+    file: BinaryIO,
+    proto: onnx.ModelProto,
+    weights: tuple[Weight, ...],
+    places: Mapping[str, int],
+    location: str = "",
+) -> None:
+    heads = [_tensor(weight, places.get(weight.name), location) for weight in weights]
+    inline = [weight.name not in places for weight in weights]
+    sizes = [weight.nbytes if here else None for weight, here in zip(weights, inline, strict=True)]
+    total = sum(tensor_size(head, size) for head, size in zip(heads, sizes, strict=True))
+
+    def tensors() -> Iterator[tuple[onnx.TensorProto, memoryview | None]]:
+        for head, weight, here in zip(heads, weights, inline, strict=True):
+            yield head, _bytes(weight) if here else None
+
+    write_stream(file, proto, tensors(), total)
