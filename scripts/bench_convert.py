@@ -149,9 +149,8 @@ def imports(folder: Path, rounds: int) -> list[Figure]:
         rounds,
     )
     added = (medians["lstmbridge"].seconds - medians["numpy"].seconds) * 1e3
-    detail = (
-        f"numpy alone {medians['numpy'].seconds * 1e3:.0f} ms; none of {', '.join(HEAVY)} loaded"
-    )
+    detail = ", ".join(f"{name} {c.seconds * 1e3:.0f} ms" for name, c in medians.items())
+    detail += f"; none of {', '.join(HEAVY)} loaded"
     return [Figure("import lstmbridge, above numpy", added, 50, "ms", detail)]
 
 
