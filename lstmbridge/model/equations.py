@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lstmbridge.arrays.namespace import Namespace, activation, clip
+from lstmbridge.gates import Array
 from lstmbridge.model.cells import LSTM, Cell
 
 A = TypeVar("A")
@@ -40,29 +41,50 @@ class Step(Generic[A]):
     step: Callable[[A, Mapping[str, A], Tap], tuple[A, dict[str, A]]]
 
 
-def bind(ops: Namespace[A], cell: Cell) -> Step[A]:
-    """The equations of `cell`, ready to run in `ops`."""
-    return _EQUATIONS[type(cell)](ops, cell)
+def bind(ops: Namespace[A], cell: Cell, weights: Mapping[str, A] | None = None) -> Step[A]:
+    """The equations of `cell`, ready to run in `ops`.
+
+    Args:
+        ops: the interpreter.
+        cell: its structure and constants; its numbers too, unless `weights` are given.
+        weights: the interpreter's own arrays in place of the cell's numbers (parameters that
+            are trained, inputs of a graph), by the names that `weights_of` gives.
+    """
+    if weights is None:
+        weights = {name: ops.constant(array) for name, array in weights_of(cell).items()}
+    return _EQUATIONS[type(cell)](ops, cell, weights)
 
 
-def _lstm(ops: Namespace[A], cell: LSTM) -> Step[A]:
+def weights_of(cell: Cell) -> dict[str, Array]:
+    """The arrays that the equations of `cell` use, gates side by side in the cell's own order.
+
+    ``kernel`` (I, 4H), ``recurrent`` (P, 4H); where the cell has them ``bias`` (4H,),
+    ``peephole_i``, ``peephole_f``, ``peephole_o`` (H,) and ``projection`` (H, P).
+    """
+    fused = {"kernel": cell.kernel, "recurrent": cell.recurrent, "bias": cell.bias}
+    arrays = {name: b.join(cell.GATES) for name, b in fused.items() if b is not None}
+    if cell.peephole is not None:
+        arrays.update({f"peephole_{gate}": cell.peephole[gate] for gate in "ifo"})
+    if cell.projection is not None:
+        arrays["projection"] = cell.projection.load()
+    return arrays
+
+
+def _lstm(ops: Namespace[A], cell: LSTM, weights: Mapping[str, A]) -> Step[A]:
     """LSTM as TensorFlow computes it.
 
     Source: Gers, Schmidhuber, Cummins 2000; peepholes Gers & Schmidhuber 2000; projection and
     clipping Sak, Senior, Beaufays 2014; in TensorFlow `rnn_cell_impl.LSTMCell.call` and the
     kernel of `LSTMBlockCell` (lstm_ops.cc): the output gate's peephole sees the new, clipped c.
     """
-    order = cell.GATES
-    w = ops.constant(cell.kernel.join(order))
-    u = ops.constant(cell.recurrent.join(order))
-    b = None if cell.bias is None else ops.constant(cell.bias.join(order))
-    peep = cell.peephole and {g: ops.constant(cell.peephole[g]) for g in "ifo"}
-    projection = None if cell.projection is None else ops.constant(cell.projection.load())
+    w, u, b = weights["kernel"], weights["recurrent"], weights.get("bias")
+    projection = weights.get("projection")
     forget_bias = cell.forget_bias.value
     gate, act = cell.gate_activation.value, cell.activation.value
 
     def see(gate_name: str, a: A, c: A) -> A:
-        return ops.add(a, ops.mul(peep[gate_name], c)) if peep else a
+        peep = weights.get(f"peephole_{gate_name}")
+        return a if peep is None else ops.add(a, ops.mul(peep, c))
 
     def input_product(x: A) -> A:
         z = ops.matmul(x, w)
@@ -88,4 +110,4 @@ def _lstm(ops: Namespace[A], cell: LSTM) -> Step[A]:
     return Step(input_product, step)
 
 
-_EQUATIONS: Mapping[type, Callable[[Any, Any], Step[Any]]] = {LSTM: _lstm}
+_EQUATIONS: Mapping[type, Callable[[Any, Any, Any], Step[Any]]] = {LSTM: _lstm}

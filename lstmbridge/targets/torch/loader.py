@@ -1,0 +1,87 @@
+"""A file -> the module that runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.targets.torch.architecture import Architecture, root_leaves
+from lstmbridge.targets.torch.codec import from_json
+from lstmbridge.targets.torch.files import Content, import_torch, load, tensor_of
+
+if TYPE_CHECKING:
+    from lstmbridge.targets.torch.modules import BridgeModule
+
+ARCHITECTURE = "lstmbridge.torch"
+"""Under which name the architecture stands among a file's strings."""
+
+
+def architecture_of(content: Content, path: Path) -> Architecture:
+    """What the file says about its modules.
+
+    Raises:
+        SourceUnreadable: nothing, or nonsense.
+    """
+    if ARCHITECTURE not in content.strings:
+        raise SourceUnreadable(
+            "the file's metadata hold no architecture",
+            expected=f"an entry {ARCHITECTURE}",
+            where=str(path),
+            advice="convert the checkpoint again",
+        )
+    architecture = from_json(content.strings[ARCHITECTURE], str(path))
+    if sum(1 for _ in root_leaves(architecture)) > len(content.tensors):
+        raise SourceUnreadable(
+            f"{len(content.tensors)} tensors cannot serve the architecture's modules",
+            expected="the tensors of every module",
+            where=str(path),
+            advice="convert the checkpoint again",
+        )
+    return architecture
+
+
+def load_module(path: Path) -> BridgeModule:
+    """The module that runs the artifact `path`, on the CPU, in evaluation mode.
+
+    Raises:
+        NotRecognised: a state dict or another file that lstmbridge did not write.
+        SourceUnreadable: missing, broken, or its tensors do not fit its architecture.
+        RuntimeUnavailable: PyTorch is not installed.
+    """
+    torch = import_torch("to run the artifact")
+    content = load(path)
+    if content is None:
+        raise NotRecognised(
+            f"{path.name} was not written by lstmbridge --to torch",
+            expected="a .pt or .safetensors file with lstmbridge's metadata",
+            where=str(path),
+            advice="load a state dict of your own with torch.load and load_state_dict",
+        )
+    architecture = architecture_of(content, path)
+    from lstmbridge.targets.torch.modules import build
+
+    with torch.device("meta"):  # nothing is allocated, and no random number is drawn
+        module = build(architecture)
+    wanted = {key: (tuple(p.shape), architecture.dtype) for key, p in module.state_dict().items()}
+    have = {key: (tuple(a.shape), str(a.dtype)) for key, a in content.tensors.items()}
+    if wanted != have:
+        raise _unfit(wanted, have, path)
+    module = module.to_empty(device="cpu")
+    module.load_state_dict({key: tensor_of(a) for key, a in content.tensors.items()})
+    return module.eval()
+
+
+def _unfit(
+    wanted: dict[str, tuple[tuple[int, ...], str]],
+    have: dict[str, tuple[tuple[int, ...], str]],
+    path: Path,
+) -> SourceUnreadable:
+    key = min(k for k in wanted.keys() | have.keys() if wanted.get(k) != have.get(k))
+    none = "no such tensor"
+    return SourceUnreadable(
+        f"tensor {key}: {have.get(key) or none}",
+        expected=f"{wanted.get(key) or none}, as the file's architecture says",
+        where=str(path),
+        advice="fetch or convert it again",
+    )

@@ -1,0 +1,178 @@
+"""The target ``torch``: a state dict that plain PyTorch loads, and lstmbridge too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.contracts import Artifact, Ledger, TargetOptions
+from lstmbridge.errors import SourceUnreadable, UsageError
+from lstmbridge.model.blocks import Model
+from lstmbridge.targets.torch.architecture import (
+    Architecture,
+    Equations,
+    Native,
+    plan,
+    root_leaves,
+    signature,
+)
+from lstmbridge.targets.torch.codec import DTYPES, to_json
+from lstmbridge.targets.torch.files import SUFFIXES, Content, load, save, suffix_of
+from lstmbridge.targets.torch.ledger import read_ledger
+from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
+from lstmbridge.targets.torch.weights import state_dict, stored_dtype
+
+
+class TorchTarget:
+    """``--to torch``. Implements `contracts.Target`.
+
+    The module takes initial states and lengths in any case, so `options.states` and
+    `options.sequence_length` change nothing; `opset` and `ir_version` are ONNX's.
+    """
+
+    @property
+    def name(self) -> str:
+        """What ``--to`` takes."""
+        return "torch"
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """``.pt`` needs PyTorch to be written; ``.safetensors`` does not."""
+        return SUFFIXES
+
+    def write(
+        self, model: Model, path: Path, options: TargetOptions, metadata: Mapping[str, str]
+    ) -> Artifact:
+        """Write `path` and read it back.
+
+        Raises:
+            CannotExpress: by `architecture.plan`, or numbers out of the dtype's range.
+            UsageError: unknown suffix or dtype. RuntimeUnavailable: ``.pt`` without PyTorch.
+            OSError: as the system says.
+        """
+        suffix_of(path)
+        dtype = _dtype(model, options)
+        architecture = plan(model, dtype)
+        tensors = state_dict(model, architecture, dtype)
+        strings = {**metadata, ARCHITECTURE: to_json(architecture)}
+        save(path, Content(tensors, strings))
+        return _artifact(path, architecture, strings)
+
+    def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
+        """Add strings to the file; tensors and architecture stay as they are.
+
+        Raises:
+            As `read`; UsageError when the file is not ours.
+        """
+        content = _content(artifact)
+        architecture = architecture_of(content, artifact.path)
+        strings = {**content.strings, **metadata, ARCHITECTURE: content.strings[ARCHITECTURE]}
+        save(artifact.path, Content(content.tensors, strings))
+        return _artifact(artifact.path, architecture, strings)
+
+    def read(self, path: Path) -> Artifact | None:
+        """Describe a file; None when lstmbridge did not write it for this target.
+
+        Raises:
+            SourceUnreadable: it claims to be one and is broken. RuntimeUnavailable: a ``.pt``
+            without PyTorch.
+        """
+        content = load(path)
+        if content is None:
+            return None
+        return _artifact(path, architecture_of(content, path), content.strings)
+
+    def ledger(self, artifact: Artifact, model: Model) -> Ledger:
+        """The file's numbers by (layer, block, gate); see `ledger.read_ledger`.
+
+        ``bias`` is ``bias_ih``, ``forget_bias`` the forget gate's block of ``bias_hh``; a bias
+        of zeros that the model does not have is left out.
+
+        Raises:
+            SourceUnreadable: the file is broken, or holds other layers than `model`.
+        """
+        content = _content(artifact)
+        forget = {
+            leaf.name: leaf.forget_bias
+            for _, leaf in root_leaves(architecture_of(content, artifact.path))
+            if isinstance(leaf, Equations)
+        }
+        try:
+            return read_ledger(content.tensors, forget, model)
+        except (KeyError, ValueError, IndexError) as error:
+            raise SourceUnreadable(
+                f"the tensors are not those of its layers: {error!r}",
+                expected="the keys and shapes that lstmbridge writes",
+                where=str(artifact.path),
+                advice="convert the checkpoint again",
+            ) from error
+
+    def usage(self, artifact: Artifact) -> str:
+        """Two lines of Python that load the artifact; without lstmbridge where that is possible.
+
+        It is where one `torch.nn.LSTM` says the whole stack.
+        """
+        architecture = architecture_of(_content(artifact), artifact.path)
+        path = repr(str(artifact.path))
+        root = architecture.root
+        if not isinstance(root, Native):
+            return f"import lstmbridge.torch\nmodule = lstmbridge.torch.load({path})"
+        arguments = [str(root.input_size), str(root.hidden_size)]
+        if root.num_layers > 1:
+            arguments.append(f"num_layers={root.num_layers}")
+        if not root.bias:
+            arguments.append("bias=False")
+        arguments.append("batch_first=True")
+        if root.bidirectional:
+            arguments.append("bidirectional=True")
+        if root.proj_size:
+            arguments.append(f"proj_size={root.proj_size}")
+        if architecture.dtype != "float32":
+            arguments.append(f"dtype=torch.{architecture.dtype}")
+        loads = {".pt": "torch.load", ".safetensors": "safetensors.torch.load_file"}
+        read = loads[artifact.path.suffix]
+        return (
+            f"lstm = torch.nn.LSTM({', '.join(arguments)})\nlstm.load_state_dict({read}({path}))"
+        )
+
+
+def _dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:
+    if options.dtype is None:
+        return stored_dtype(model)
+    if options.dtype not in DTYPES:
+        raise UsageError(
+            f"there is no dtype {options.dtype!r}",
+            expected=f"one of {', '.join(DTYPES)}",
+            where="--dtype",
+        )
+    return _numpy_dtype(options.dtype)
+
+
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+
+
+def _content(artifact: Artifact) -> Content:
+    content = load(artifact.path)
+    if content is None:
+        raise UsageError(
+            f"{artifact.path.name} was not written by lstmbridge --to torch",
+            where=str(artifact.path),
+        )
+    return content
+
+
+def _artifact(path: Path, architecture: Architecture, strings: Mapping[str, str]) -> Artifact:
+    return Artifact(
+        path=path,
+        target="torch",
+        signature=signature(architecture, _numpy_dtype(architecture.dtype)),
+        precision=architecture.dtype,
+        expressions=architecture.expressions,
+        metadata=dict(strings),
+    )

@@ -1,0 +1,40 @@
+"""The door for PyTorch users: ``lstmbridge.torch.load("model.pt")``.
+
+Importing this module does not import PyTorch; `load` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lstmbridge.targets.torch.modules import BridgeModule
+
+__all__ = ["load"]
+
+
+def load(path: str | Path) -> BridgeModule:
+    """The `torch.nn.Module` that runs an artifact of ``--to torch``.
+
+    It is called with the artifact's names and returns tensors by the artifact's names::
+
+        module = lstmbridge.torch.load("model.pt")
+        out = module(inputs, sequence_length, initial_layer0_h=h, initial_layer0_c=c)
+        out["outputs"], out["layer0_h"]
+
+    Its state dict has the file's keys, its parameters are trainable, and it follows
+    ``.to(device)``. It comes on the CPU, in the file's dtype, in evaluation mode (cuDNN needs
+    ``module.train()`` to compute gradients). No code in the file is run.
+
+    Args:
+        path: a ``.pt`` or ``.safetensors`` file that lstmbridge wrote.
+
+    Raises:
+        NotRecognised: a state dict or another file that lstmbridge did not write.
+        SourceUnreadable: missing, truncated, corrupt, or a pickle that holds code.
+        RuntimeUnavailable: PyTorch is not installed.
+    """
+    from lstmbridge.targets.torch.loader import load_module
+
+    return load_module(Path(path))
