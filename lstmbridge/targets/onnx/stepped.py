@@ -1,13 +1,145 @@
-"""A layer as a `Scan` built from its equations."""
+"""A layer as a `Scan` whose body is the cell's own equations, for what no operator can say.
+
+Nothing here knows a kind of cell. The input product is computed for all steps at once, before
+the `Scan`; weights are initializers of the outer graph, which the body sees by name.
+"""
 
 from __future__ import annotations
 
-from lstmbridge.errors import CannotExpress
+import dataclasses
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.equations import bind, no_tap, weights_of
+from lstmbridge.model.facts import Fact
+from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
 from lstmbridge.targets.onnx.flow import Network
+from lstmbridge.targets.onnx.namespace import Named, Symbolic
+from lstmbridge.targets.onnx.weights import cast
+
+KEEP_BELOW = 2**16
+"""Weights of fewer bytes are kept from planning to writing; larger ones are made anew."""
 
 
 def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
-    """Refuses: this version writes native nodes only."""
-    _ = net, x, reverse
-    raise CannotExpress(f"{layer.name} needs a Scan, which is not written yet", where=layer.name)
+    """Add the `Scan` of one layer and its final states.
+
+    Args:
+        net: the graph's fixed points.
+        layer: any cell that has equations.
+        x: the sequence (time, batch, features).
+        reverse: take the steps from the last to the first (where there are no lengths).
+
+    Returns:
+        The outputs (time, batch, features).
+    """
+    g, cell, name = net.graph, _labelled(layer.cell), layer.name
+    names = _weights(net, layer)
+    z = bind(Symbolic(g, name, name), cell, names).input_product(x)
+    masks = [] if net.lengths is None else [net.alive()]
+    body = _body(g, cell, names, name, masked=bool(masks))
+    states = list(cell.state_sizes)
+    outputs = [*(layer.state_name(state) for state in states), g.unique(f"{name}/steps")]
+    initial = [_initial(net, layer, state) for state in states]
+    turned: dict[str, Any] = {}
+    if reverse:
+        scans = 1 + len(masks)
+        turned = {"scan_input_directions": [1] * scans, "scan_output_directions": [1]}
+    g.node(
+        "Scan",
+        [*initial, z, *masks],
+        name,
+        outputs=outputs,
+        body=body,
+        num_scan_inputs=1 + len(masks),
+        **turned,
+    )
+    return net.mask(outputs[-1], f"{name}/valid_steps") if masks else outputs[-1]
+
+
+def _labelled(cell: Cell) -> Cell:
+    """The cell, its numeric constants knowing what they are called."""
+    labelled: dict[str, Any] = {}
+    for field in dataclasses.fields(cell):
+        fact = getattr(cell, field.name)
+        if isinstance(fact, Fact) and isinstance(fact.value, float):
+            labelled[field.name] = dataclasses.replace(fact, value=Named(fact.value, field.name))
+    return dataclasses.replace(cell, **labelled)
+
+
+def _weights(net: Network, layer: Layer) -> dict[str, str]:
+    """Initializers ``layer0/kernel``, ...: made again at writing where they are large."""
+    g, cell = net.graph, layer.cell
+
+    def weight(label: str, array: Array) -> str:
+        name = f"{layer.name}/{label}"
+        if array.nbytes < KEEP_BELOW:
+            return g.constant(name, cast(name, array, g.dtype))
+        build = lambda: cast(name, weights_of(cell)[label], g.dtype)  # noqa: E731
+        return g.weight(Weight(name, tuple(array.shape), g.dtype, build))
+
+    return {
+        label: net.shared((cell,), label, partial(weight, label, array))
+        for label, array in weights_of(cell).items()
+    }
+
+
+def _initial(net: Network, layer: Layer, state: str) -> str:
+    """The initial state (batch, width): fed, or zeros."""
+    fed = net.initial(layer, state)
+    if fed is not None:
+        return fed
+    g, width = net.graph, layer.cell.state_sizes[state]
+
+    def zeros() -> str:
+        shape = g.node("Concat", [net.dim(0), g.ints(width)], f"zeros/{width}/shape", axis=0)
+        return g.node("Expand", [net.zero(), shape], f"zeros/{width}")
+
+    return net.once(f"zeros/{width}", zeros)
+
+
+def _body(
+    outer: GraphBuilder, cell: Cell, names: dict[str, str], layer: str, *, masked: bool
+) -> onnx.GraphProto:
+    """One step: states, the step's input product (and whether rows are alive) -> states, output.
+
+    A row past its end holds its states; that its outputs are zero is seen to outside.
+    """
+    g = outer.body()
+    prefix = f"{layer}/step"
+    old = {state: f"{prefix}/{state}_before" for state in cell.state_sizes}
+    z, alive = f"{prefix}/input_product", f"{prefix}/alive"
+    step = bind(Symbolic(g, prefix, layer), cell, names).step
+    output, new = step(z, old, no_tap)
+    if masked:
+        new = {
+            state: g.node("Where", [alive, value, old[state]], f"{prefix}/{state}")
+            for state, value in new.items()
+        }
+    results = _distinct(g, [*(new[state] for state in old), output], prefix)
+    kind = elem_type(g.dtype)
+    widths = [*cell.state_sizes.values(), cell.output_size]
+    row = helper.make_tensor_value_info
+    inputs = [row(old[state], kind, ["batch", width]) for state, width in cell.state_sizes.items()]
+    inputs.append(row(z, kind, ["batch", None]))
+    if masked:
+        inputs.append(row(alive, elem_type(np.dtype(np.bool_)), ["batch", 1]))
+    outputs = [row(r, kind, ["batch", width]) for r, width in zip(results, widths, strict=True)]
+    return helper.make_graph(g.nodes, f"{layer}_step", inputs, outputs)
+
+
+def _distinct(g: GraphBuilder, values: list[str], prefix: str) -> list[str]:
+    """The values, each once and each made by a node of the body, as a graph's outputs must be."""
+    made = {output for node in g.nodes for output in node.output}
+    results: list[str] = []
+    for value in values:
+        fresh = value in made and value not in results
+        results.append(value if fresh else g.node("Identity", [value], f"{prefix}/output"))
+    return results
