@@ -22,7 +22,9 @@ class Outcome(str, Enum):
 class OutputComparison:
     """One output of one runtime against the oracle, over all probes: the worst place.
 
-    `ratio` is max |difference| / allowed at the worst place; at most 1 passes.
+    `ratio` is max |difference| / allowed at the worst place; at most 1 passes. `max_abs` is the
+    largest difference anywhere. With a `problem` (missing, shape, dtype, NaN) nothing could be
+    compared there, and `ratio` is infinite.
     """
 
     max_abs: float
@@ -52,7 +54,12 @@ class RuntimeResult:
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """What the probes could have caught."""
+    """What the probes could have caught.
+
+    `planted` = `caught` + `missed`; a fault that moves nothing on these weights (a zero bias
+    dropped) is `indistinguishable` and not among the planted. `weakest` is the fault that was
+    caught by least: its name, and its departure as a multiple of what is allowed.
+    """
 
     planted: int
     caught: int
@@ -64,17 +71,26 @@ class FaultReport:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """Weights read back from the artifact, compared with the source's blocks bit for bit."""
+    """Weights read back from the artifact, compared with the source's blocks bit for bit.
+
+    `missing` names blocks of the source that the artifact lacks, `extra` those that it has and
+    the source has not; `unreadable` says why nothing could be read back.
+    """
 
     compared: int
     different: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unreadable: str = ""
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The whole answer of a verification."""
+    """The whole answer of a verification.
+
+    `tolerance` is the user's, in place of the noise floor; None: the noise floor judged.
+    `not_run` says what this verdict does not cover.
+    """
 
     outcome: Outcome
     reasons: tuple[str, ...]
@@ -87,6 +103,7 @@ class Verdict:
     not_run: tuple[str, ...]
     seconds: float
     seed: int
+    tolerance: float | None = None
 
     @property
     def exit_code(self) -> int:

@@ -1,0 +1,133 @@
+"""Why a runtime departs: where it begins, and which known mistake gives just these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from lstmbridge.contracts import Outputs
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.model.signature import OUTPUTS, SEQUENCE_LENGTH
+from lstmbridge.verify.compare import ratio_of
+from lstmbridge.verify.faults import explanations
+from lstmbridge.verify.trials import MARGIN, Trial
+
+Observed = Sequence[tuple[Trial, Outputs]]
+
+
+def diagnose(model: Model, observed: Observed) -> str:
+    """Where the first departure is, and what would explain all of them, in one or two sentences.
+
+    Args:
+        model: the source.
+        observed: each trial that was run, with what the runtime gave.
+    """
+    usable = [(trial, outputs) for trial, outputs in observed if _comparable(trial, outputs)]
+    if not usable or len(usable) < len(observed):
+        return ""
+    ordered = sorted(usable, key=lambda pair: (pair[0].probe.steps, pair[0].probe.batch))
+    place = next((text for pair in ordered if (text := _place(model, *pair))), "")
+    return f"{place}; {_explanation(model, ordered)}"
+
+
+def _comparable(trial: Trial, outputs: Outputs) -> bool:
+    """Same names and shapes, all finite."""
+    if set(outputs) != set(trial.expected):
+        return False
+    return all(
+        np.shape(outputs[name]) == values.shape
+        and bool(np.isfinite(np.asarray(outputs[name], np.float64)).all())
+        for name, values in trial.expected.items()
+    )
+
+
+def _beyond(trial: Trial, outputs: Outputs, name: str) -> Array:
+    off = np.abs(np.asarray(outputs[name], np.float64) - trial.expected[name])
+    return ratio_of(off, np.broadcast_to(trial.allowed[name], off.shape))
+
+
+def _place(model: Model, trial: Trial, outputs: Outputs) -> str:
+    """The first layer, step, unit and rows that depart on one trial; "" if none does."""
+    beyond = {name: _beyond(trial, outputs, name) for name in trial.expected}
+    bad = {name for name, ratios in beyond.items() if (ratios > 1.0).any()}
+    if not bad:
+        return ""
+    words = []
+    first = next((layer for layer in model.layers if bad & set(_finals(layer))), None)
+    if first is None:
+        words.append("all final states agree, only the outputs depart")
+        states: list[str] = []
+    else:
+        states = [name for name in _finals(first) if name in bad]
+        words.append(f"the first layer to depart is {first.name} ({' and '.join(states)})")
+        words += _direction(model, bad)
+    if OUTPUTS in bad:
+        step = int(np.argmax((beyond[OUTPUTS] > 1.0).any(axis=(0, 2))))
+        unit = int(np.argmax(beyond[OUTPUTS][:, step].max(axis=0)))
+        words.append(f"the first step to depart is {step}, most in unit {unit}")
+    words += _rows(trial, [beyond[name] for name in [*states, OUTPUTS]])
+    return f"on probe {trial.probe.name}, {', '.join(words)}"
+
+
+def _finals(layer: Layer) -> list[str]:
+    return [layer.state_name(state) for state in layer.cell.state_sizes]
+
+
+def _direction(model: Model, bad: set[str]) -> list[str]:
+    sides = {
+        layer.direction: bool(bad & set(_finals(layer)))
+        for layer in reversed(model.layers)
+        if layer.index == 0
+    }
+    if sides == {"fw": True, "bw": False}:
+        return ["in the forward direction alone"]
+    if sides == {"fw": False, "bw": True}:
+        return ["in the backward direction alone"]
+    return []
+
+
+def _rows(trial: Trial, ratios: Iterable[Array]) -> list[str]:
+    bad = np.zeros(trial.probe.batch, bool)
+    for one in ratios:
+        bad |= (one > 1.0).reshape(trial.probe.batch, -1).any(axis=1)
+    if bad.all():
+        return []
+    rows = np.flatnonzero(bad)
+    text = f"in rows {', '.join(map(str, rows))} alone"
+    if SEQUENCE_LENGTH in trial.probe.feeds:
+        lengths = np.asarray(trial.probe.feeds[SEQUENCE_LENGTH])[rows]
+        text += f" (lengths {', '.join(map(str, lengths))})"
+    return [text]
+
+
+def _explanation(model: Model, observed: Observed) -> str:
+    """The known mistake whose outputs equal those observed on every trial."""
+    fed = {name for trial, _ in observed for name in trial.probe.feeds}
+    nearest: tuple[float, str] | None = None
+    for fault in explanations(model, fed):
+        worst = 0.0
+        for trial, outputs in observed:
+            with np.errstate(over="ignore", invalid="ignore"):
+                wrong = fault.run(trial.probe.feeds)
+            worst = max(worst, _distance(trial, outputs, wrong))
+            # the wrong network has a noise floor of its own, of about this size
+            if worst > MARGIN:
+                break
+        if worst <= MARGIN and (nearest is None or worst < nearest[0]):
+            nearest = (worst, fault.explains)
+    if nearest is None:
+        return "no planted fault explains it"
+    return f"it equals the source {nearest[1]}"
+
+
+def _distance(trial: Trial, outputs: Outputs, wrong: Outputs) -> float:
+    return max(
+        float(
+            ratio_of(
+                np.abs(np.asarray(outputs[name], np.float64) - wrong[name]), trial.floor[name]
+            ).max()
+        )
+        for name in trial.expected
+    )

@@ -1,0 +1,56 @@
+"""All faults that a model can have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.model.cells import Cell
+from lstmbridge.verify.faults.cells import CONSTANT_FAULTS, CellFault, orders, swaps
+from lstmbridge.verify.faults.fault import Fault, runs, with_cells
+from lstmbridge.verify.faults.networks import (
+    layer_faults,
+    step_faults,
+    structure_faults,
+    time_faults,
+)
+
+
+def planted_faults(model: Model, input_names: Iterable[str]) -> list[Fault]:
+    """The faults that a verification must be able to catch.
+
+    Args:
+        model: the right network.
+        input_names: what can be fed; faults that need more do not exist.
+    """
+    fed = set(input_names)
+    faults = [
+        *_in_all_layers(model, [*swaps(), *CONSTANT_FAULTS]),
+        *step_faults(model),
+        *layer_faults(model),
+        *time_faults(model),
+        *structure_faults(model),
+    ]
+    return [fault for fault in faults if fed.issuperset(fault.needs)]
+
+
+def explanations(model: Model, input_names: Iterable[str]) -> list[Fault]:
+    """All of `planted_faults`, and rarer mistakes that only a diagnosis asks about."""
+    return [*planted_faults(model, input_names), *_in_all_layers(model, orders())]
+
+
+def _in_all_layers(model: Model, faults: Iterable[CellFault]) -> Iterator[Fault]:
+    for fault in faults:
+        wrong: dict[str, Cell] = {}
+        for layer in model.layers:
+            cell = fault.wrong(layer.cell)
+            if cell is not None:
+                wrong[layer.name] = cell
+        if wrong:
+            planted = with_cells(model, partial(_chosen, wrong))
+            yield Fault(fault.name, fault.explains, runs(planted))
+
+
+def _chosen(wrong: Mapping[str, Cell], layer: Layer) -> Cell:
+    return wrong.get(layer.name, layer.cell)

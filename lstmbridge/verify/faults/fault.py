@@ -1,0 +1,109 @@
+"""What a planted fault is, and the tools to plant one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from lstmbridge.arrays.numpy64 import Float64
+from lstmbridge.contracts import Feeds
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import (
+    Bidirectional,
+    Block,
+    Layer,
+    Model,
+    Recurrent,
+    Residual,
+    Sequence,
+)
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.forward import Wrap
+from lstmbridge.verify.noise import run_model
+
+
+class Runner(Protocol):
+    """Runs the wrong network, in float64 or in any other interpreter."""
+
+    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        """All outputs by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """One wrong network.
+
+    Attributes:
+        name: what went wrong: ``"gates i and f exchanged"``.
+        explains: the end of a sentence that begins "equals the source": ``"with i and f
+            exchanged"``.
+        run: runs it.
+        needs: names of inputs without which it cannot show; empty: none.
+    """
+
+    name: str
+    explains: str
+    run: Runner
+    needs: tuple[str, ...] = ()
+
+
+def runs(model: Model, wrap: Wrap | None = None) -> Runner:
+    """A runner of `model`, with its steps wrapped where asked for."""
+
+    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        return run_model(model, feeds, ops=ops, wrap=wrap)
+
+    return run
+
+
+def feeds_changed(model: Model, change: Callable[[Feeds], Feeds]) -> Runner:
+    """A runner of `model` on other feeds."""
+
+    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        return run_model(model, change(feeds), ops=ops)
+
+    return run
+
+
+def outputs_changed(
+    model: Model, change: Callable[[Mapping[str, Array], Feeds], dict[str, Array]]
+) -> Runner:
+    """A runner of `model` whose outputs are handed out wrongly."""
+
+    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        return change(run_model(model, feeds, ops=ops), feeds)
+
+    return run
+
+
+def with_cells(model: Model, cell_of: Callable[[Layer], Cell]) -> Model:
+    """The model with another cell at each layer's place; the structure stays."""
+    layers = iter(model.layers)
+
+    def rebuild(block: Block) -> Block:
+        if isinstance(block, Recurrent):
+            return Recurrent(cell_of(next(layers)))
+        if isinstance(block, Residual):
+            return Residual(rebuild(block.inner))
+        if isinstance(block, Bidirectional):
+            return Bidirectional(rebuild(block.forward), rebuild(block.backward))
+        return Sequence(tuple(rebuild(child) for child in block.blocks))
+
+    return replace(model, root=rebuild(model.root))
+
+
+def with_blocks(model: Model, change: Callable[[Block], Block]) -> Model:
+    """The model with `change` applied to every block, innermost first."""
+
+    def rebuild(block: Block) -> Block:
+        if isinstance(block, Residual):
+            block = Residual(rebuild(block.inner))
+        elif isinstance(block, Bidirectional):
+            block = Bidirectional(rebuild(block.forward), rebuild(block.backward))
+        elif isinstance(block, Sequence):
+            block = Sequence(tuple(rebuild(child) for child in block.blocks))
+        return change(block)
+
+    return replace(model, root=rebuild(model.root))

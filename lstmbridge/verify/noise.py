@@ -1,0 +1,140 @@
+"""The noise floor: what an honest runtime of a given precision may differ by, here.
+
+The oracle is run again, several times, with each operation perturbed by a rounding error of the
+runtime's precision (`arrays.Rounding`). How far those runs stray from the oracle, step by step,
+is what rounding alone can do to these weights on this input: 1e-8 for tame weights, as much as
+the signal itself for chaotic ones after many steps. No tolerance is chosen by hand.
+
+Allowed at a step = `CONSTANT` x (largest straying within `WINDOW` steps, over replicas, rows
+and units) + the rounding of storing the result. Both numbers are measured, not derived: see
+`docs` and `tests/verify/test_noise.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from lstmbridge.arrays import UNIT_ROUNDING, Rounding
+from lstmbridge.arrays.numpy64 import Float64
+from lstmbridge.contracts import Feeds, Outputs
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.forward import Wrap, forward
+from lstmbridge.model.signature import INPUTS, OUTPUTS
+
+CONSTANT = 2.0
+WINDOW = 2
+_SAMPLES = 96
+"""Fewest (replicas x rows x units) behind a floor: small networks get more replicas."""
+_ELEMENTS = 1 << 21
+"""Largest input product held at once; larger batches are run in pieces."""
+
+_STORED: Mapping[str, np.dtype[Any]] = {
+    "float64": np.dtype(np.float64),
+    "float32": np.dtype(np.float32),
+    "tf32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+
+
+def largest(precision: str) -> float:
+    """The largest finite number of `precision`."""
+    return float(ml_dtypes.finfo(_STORED[precision]).max)  # type: ignore[no-untyped-call]
+
+
+class StoredRounding(Rounding):
+    """`Rounding` whose constants are first stored in the precision's own type.
+
+    The identity when the source's weights fit; the true loss when an artifact is narrower.
+    """
+
+    def __init__(self, precision: str, seed: int) -> None:
+        super().__init__(precision, seed)
+        self._stored = _STORED[precision]
+
+    def constant(self, value: Array | float) -> Array:
+        """Narrowed, then widened exactly."""
+        return np.asarray(value).astype(self._stored).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """By output name: how far rounding strays, and what is therefore allowed.
+
+    Attributes:
+        straying: the largest straying over the whole output.
+        allowed: broadcasts against the output.
+    """
+
+    straying: Mapping[str, float]
+    allowed: Mapping[str, Array]
+
+
+def run_model(
+    model: Model, feeds: Feeds, ops: Float64 | None = None, wrap: Wrap | None = None
+) -> dict[str, Array]:
+    """`forward` over any batch, in pieces that fit the memory. Rows are independent."""
+    width = max(4 * layer.cell.units for layer in model.layers)
+    batch, steps = feeds[INPUTS].shape[:2]
+    per_chunk = max(1, _ELEMENTS // max(1, steps * width))
+    if batch <= per_chunk:
+        return forward(model, feeds, ops=ops, wrap=wrap)
+    pieces = [
+        forward(
+            model,
+            {name: a[start : start + per_chunk] for name, a in feeds.items()},
+            ops=ops,
+            wrap=wrap,
+        )
+        for start in range(0, batch, per_chunk)
+    ]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def noise_floor(
+    model: Model, feeds: Feeds, expected: Outputs, precision: str, *, seed: int, replicas: int
+) -> Floor:
+    """Measure the floor of `precision` for one probe.
+
+    Args:
+        model: the network.
+        feeds: the probe.
+        expected: the oracle's outputs for it.
+        precision: a key of `arrays.UNIT_ROUNDING`.
+        seed: of the rounding errors.
+        replicas: at least so many perturbed runs.
+    """
+    batch = feeds[INPUTS].shape[0]
+    narrowest = min(layer.cell.units for layer in model.layers)
+    replicas = max(replicas, -(-_SAMPLES // (batch * narrowest)))
+    tiled = {name: np.concatenate([array] * replicas) for name, array in feeds.items()}
+    runs = run_model(model, tiled, ops=StoredRounding(precision, seed))
+    straying, allowed = {}, {}
+    for name, values in expected.items():
+        off = np.abs(runs[name].reshape(replicas, *values.shape) - values)
+        straying[name] = float(off.max(initial=0.0))
+        allowed[name] = CONSTANT * _by_step(name, off) + _store(values, precision)
+    return Floor(straying, allowed)
+
+
+def _by_step(name: str, off: Array) -> Array:
+    """The largest of `off` (replicas, rows, ...): near each step for the outputs, else of all."""
+    if name != OUTPUTS:
+        return np.asarray(off.max(initial=0.0))
+    each = off.max(axis=(0, 1, 3), initial=0.0)
+    padded = np.pad(each, WINDOW)
+    near = np.max([padded[k : k + len(each)] for k in range(2 * WINDOW + 1)], axis=0)
+    return np.asarray(near[None, :, None])
+
+
+def _store(values: Array, precision: str) -> Array:
+    """Error of rounding the result itself; the second term is for results that underflow."""
+    info = ml_dtypes.finfo(_STORED[precision])  # type: ignore[no-untyped-call]
+    smallest = float(info.smallest_subnormal)
+    return np.asarray(UNIT_ROUNDING[precision] * np.abs(values) + smallest)

@@ -1,0 +1,30 @@
+"""What a verification may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lstmbridge.contracts import Feeds
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """Options of one verification; the defaults need no thought.
+
+    Attributes:
+        seed: of probes and noise. The same seed gives the same verdict.
+        batch: rows of the widest seeded probe; None: 4.
+        steps: length of the longest seeded probe; None: 48.
+        require: names of runtimes that must have run, or the verdict is inconclusive.
+        data: the user's own sequences by input name, batch-major; added to the seeded probes.
+        tolerance: absolute; replaces what the noise floor allows. None: the noise floor.
+        replicas: least number of perturbed runs behind each noise floor.
+    """
+
+    seed: int = 0
+    batch: int | None = None
+    steps: int | None = None
+    require: tuple[str, ...] = ()
+    data: Feeds | None = None
+    tolerance: float | None = None
+    replicas: int = 8

@@ -1,0 +1,190 @@
+"""Probes: the sequences on which source and artifact are compared.
+
+Seeded, so that a verdict can be repeated; of several batch sizes and lengths (1, 2, a dozen,
+long), ragged where lengths can be fed, with states that differ from each other where states can
+be fed; as strong as makes the gates work, neither all saturated nor all linear. Every number is
+rounded to the artifact's own input type first, so that oracle and runtime see the same.
+
+NaN and infinite inputs are never used: runtimes differ in what they make of them by design
+(ONNX Runtime's LSTM hides NaN, TensorFlow passes it on), so they prove nothing about a
+conversion. Nor are empty batches and empty sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstmbridge.contracts import Feeds, TensorSpec
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
+from lstmbridge.verify.amplitude import lively_amplitude
+from lstmbridge.verify.options import VerifyOptions
+
+NOT_PROBED = "empty batches, empty sequences, NaN and infinite inputs (runtimes differ by design)"
+"""What no probe covers; every verdict says it."""
+
+DEFAULT_BATCH = 4
+DEFAULT_STEPS = 48
+MIDDLE_STEPS = 10
+
+InputSpecs = tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One set of feeds.
+
+    Attributes:
+        name: for reports: ``"4 x 10, ragged, states fed"``.
+        feeds: arrays by input name, batch-major, in the artifact's dtypes.
+    """
+
+    name: str
+    feeds: Feeds
+
+    @property
+    def batch(self) -> int:
+        """Rows."""
+        return int(self.feeds[INPUTS].shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Padded length."""
+        return int(self.feeds[INPUTS].shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a seeded probe is made.
+
+    Attributes:
+        strength: times the lively amplitude.
+        ragged: lengths from full to 0, where lengths can be fed; else all full.
+        optional: feed what may be left out.
+        constant: the same input at every step, so that cells can wind up.
+        state_strength: times the usual size of initial states.
+    """
+
+    batch: int
+    steps: int
+    strength: float = 1.0
+    ragged: bool = False
+    optional: bool = True
+    constant: bool = False
+    state_strength: float = 1.0
+
+
+def seeded_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
+    """The probes that every verification starts with, the most telling first."""
+    batch = DEFAULT_BATCH if options.batch is None else options.batch
+    steps = DEFAULT_STEPS if options.steps is None else options.steps
+    recipes = [
+        Recipe(min(3, batch), min(2, steps), ragged=True),
+        Recipe(batch, min(MIDDLE_STEPS, steps), ragged=True),
+        Recipe(1, 1),
+        Recipe(min(2, batch), steps, optional=False),
+    ]
+    if any(spec.optional for spec in specs):
+        recipes.append(Recipe(batch, min(MIDDLE_STEPS, steps), optional=False))
+    return _make(model, specs, options.seed, recipes, first=0)
+
+
+def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
+    """Probes for what the first ones could not tell apart: louder, softer, wound up, longer."""
+    batch = DEFAULT_BATCH if options.batch is None else options.batch
+    recipes = [
+        Recipe(batch, MIDDLE_STEPS, strength=8.0, constant=True, state_strength=8.0),
+        Recipe(batch, MIDDLE_STEPS, strength=0.125, ragged=True, state_strength=0.25),
+        Recipe(batch, 2, strength=4.0, state_strength=4.0),
+        Recipe(batch, 3 * MIDDLE_STEPS, strength=2.0, constant=True),
+    ]
+    return _make(model, specs, options.seed, recipes, first=100)
+
+
+def _make(
+    model: Model, specs: InputSpecs, seed: int, recipes: Sequence[Recipe], first: int
+) -> list[Probe]:
+    amplitude = lively_amplitude(model, seed)
+    made: dict[str, Probe] = {}
+    for number, recipe in enumerate(recipes, start=first):
+        random = np.random.default_rng([seed, number])
+        probe = _cook(_fixed_axes(recipe, specs), specs, amplitude, random)
+        made.setdefault(probe.name, probe)
+    return list(made.values())
+
+
+def _fixed_axes(recipe: Recipe, specs: InputSpecs) -> Recipe:
+    """An artifact with a fixed batch or time is probed with just that."""
+    batch, steps = next(spec.shape for spec in specs if spec.name == INPUTS)[:2]
+    return Recipe(
+        batch if isinstance(batch, int) else recipe.batch,
+        steps if isinstance(steps, int) else recipe.steps,
+        recipe.strength,
+        recipe.ragged,
+        recipe.optional,
+        recipe.constant,
+        recipe.state_strength,
+    )
+
+
+def _cook(
+    recipe: Recipe, specs: InputSpecs, amplitude: float, random: np.random.Generator
+) -> Probe:
+    feeds: dict[str, Array] = {}
+    for spec in specs:
+        if spec.optional and not recipe.optional:
+            continue
+        if spec.name == INPUTS:
+            values = _sequence(recipe, int(spec.shape[2]), amplitude * recipe.strength, random)
+        elif spec.name == SEQUENCE_LENGTH:
+            values = _lengths(recipe)
+        else:
+            size = (0.8 if spec.name.endswith("_h") else 1.6) * recipe.state_strength
+            values = random.uniform(-size, size, (recipe.batch, int(spec.shape[1])))
+        feeds[spec.name] = frozen(values.astype(spec.dtype))
+    return Probe(_name(recipe, feeds), feeds)
+
+
+def _sequence(
+    recipe: Recipe, features: int, amplitude: float, random: np.random.Generator
+) -> Array:
+    steps = 1 if recipe.constant else recipe.steps
+    x = random.uniform(-amplitude, amplitude, (recipe.batch, steps, features))
+    return np.repeat(x, recipe.steps, axis=1) if recipe.constant else x
+
+
+def _lengths(recipe: Recipe) -> Array:
+    """Full, 0, 1 and what lies between, in an order that no sorting would leave alone."""
+    if not recipe.ragged:
+        return np.full(recipe.batch, recipe.steps)
+    wanted = [recipe.steps, 0, 1, max(recipe.steps // 2, 1)]
+    spread = [1 + (7 * k) % recipe.steps for k in range(recipe.batch)]
+    lengths = np.asarray((wanted + spread)[: recipe.batch])
+    return np.roll(lengths, 1) if recipe.batch > 2 else lengths
+
+
+def _name(recipe: Recipe, feeds: Feeds) -> str:
+    words = [f"{recipe.batch} x {recipe.steps}"]
+    words += ["ragged"] if recipe.ragged and SEQUENCE_LENGTH in feeds else []
+    words += ["states fed"] if any(name.startswith("initial_") for name in feeds) else []
+    words += [f"inputs x {recipe.strength:g}"] if recipe.strength != 1.0 else []
+    words += ["constant in time"] if recipe.constant else []
+    return ", ".join(words)
+
+
+def frozen(values: Array) -> Array:
+    """The values, contiguous and read-only."""
+    values = np.ascontiguousarray(values)
+    values.flags.writeable = False
+    return values
+
+
+def rows(feeds: Feeds, per_chunk: int) -> Iterator[dict[str, Array]]:
+    """The feeds, at most so many rows at a time."""
+    batch = feeds[INPUTS].shape[0]
+    for start in range(0, batch, per_chunk):
+        yield {name: array[start : start + per_chunk] for name, array in feeds.items()}

@@ -1,0 +1,123 @@
+"""Run one runtime on the trials and judge what it gave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lstmbridge.contracts import (
+    Artifact,
+    OutputComparison,
+    Outputs,
+    Progress,
+    Runtime,
+    RuntimeResult,
+    Session,
+)
+from lstmbridge.errors import RuntimeUnavailable
+from lstmbridge.model.blocks import Model
+from lstmbridge.verify.compare import compare_outputs, passes, worst_of
+from lstmbridge.verify.trials import Trial
+
+PASS, FAIL, UNAVAILABLE, ERROR = "pass", "fail", "unavailable", "error"
+
+
+@dataclass
+class Subject:
+    """One runtime with one thing to run, and what came of it.
+
+    Attributes:
+        session: open, or None where the runtime declined; `declined` then says why.
+    """
+
+    runtime: Runtime
+    thing: Artifact | Model
+    session: Session | None
+    declined: str = ""
+    observed: list[tuple[Trial, Outputs]] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What is run, for reports."""
+        return str(self.thing.path) if isinstance(self.thing, Artifact) else "source"
+
+
+def open_subject(runtime: Runtime, thing: Artifact | Model) -> Subject:
+    """Load `thing`; a runtime that declines is an answer, not an error."""
+    try:
+        return Subject(runtime, thing, runtime.open(thing))
+    except RuntimeUnavailable as error:
+        return Subject(runtime, thing, None, declined=str(error))
+
+
+def judge(subject: Subject, trials: Sequence[Trial], progress: Progress) -> RuntimeResult:
+    """Run every trial and compare; `subject.observed` keeps the outputs for a diagnosis."""
+    start = time.perf_counter()
+    name = subject.runtime.name
+    if subject.session is None:
+        return _result(subject, UNAVAILABLE, subject.declined, {}, start)
+    found: dict[str, list[OutputComparison]] = {}
+    stopped = ""
+    for k, trial in enumerate(trials):
+        progress(name, k, len(trials))
+        try:
+            outputs = subject.session.run(trial.probe.feeds)
+        except RuntimeUnavailable as error:
+            stopped = f"stopped at probe {trial.probe.name}: {error}"
+            break
+        subject.observed.append((trial, outputs))
+        for output, one in _compared(subject, trial, outputs).items():
+            found.setdefault(output, []).append(one)
+    progress(name, len(trials), len(trials))
+    worst = {output: worst_of(each) for output, each in found.items()}
+    status, reason = _status(worst, stopped)
+    return _result(subject, status, reason, worst, start)
+
+
+def _compared(subject: Subject, trial: Trial, outputs: Outputs) -> dict[str, OutputComparison]:
+    dtypes = {}
+    if isinstance(subject.thing, Artifact):
+        dtypes = {spec.name: spec.dtype for spec in subject.thing.signature.outputs}
+    return compare_outputs(outputs, trial.expected, trial.allowed, dtypes, trial.probe.name)
+
+
+def _status(worst: Mapping[str, OutputComparison], stopped: str) -> tuple[str, str]:
+    bad = {name: one for name, one in worst.items() if not passes(one)}
+    if bad:
+        return FAIL, "; ".join(_complaint(name, one) for name, one in bad.items())
+    if stopped:
+        # a runtime that ran nothing was not there; one that stopped half-way is a worry
+        return (ERROR if worst else UNAVAILABLE), stopped
+    return (PASS, "") if worst else (ERROR, "nothing was compared")
+
+
+def _complaint(name: str, one: OutputComparison) -> str:
+    if one.problem:
+        return f"{name}: {one.problem} (probe {one.probe})"
+    return (
+        f"{name} differs by up to {one.max_abs:.3g}, {one.ratio:.3g} times what is allowed, "
+        f"at {one.worst_index} of probe {one.probe}"
+    )
+
+
+def _result(
+    subject: Subject,
+    status: str,
+    reason: str,
+    outputs: Mapping[str, OutputComparison],
+    start: float,
+) -> RuntimeResult:
+    info = subject.runtime.info()
+    session = subject.session
+    return RuntimeResult(
+        name=subject.runtime.name,
+        version=info.version,
+        device=info.device if session is None else session.device,
+        status=status,
+        reason=reason,
+        precision="" if session is None else session.precision,
+        subject=subject.label,
+        outputs=outputs,
+        seconds=time.perf_counter() - start,
+    )

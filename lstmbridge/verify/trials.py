@@ -1,0 +1,209 @@
+"""Trials: probes with the oracle's answer and what may be allowed; and what they could catch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lstmbridge.arrays import UNIT_ROUNDING
+from lstmbridge.contracts import FaultReport, Outputs, Progress
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Model
+from lstmbridge.verify.compare import ratio_of
+from lstmbridge.verify.data import data_probe
+from lstmbridge.verify.faults import Fault, planted_faults
+from lstmbridge.verify.noise import largest, noise_floor, run_model
+from lstmbridge.verify.options import VerifyOptions
+from lstmbridge.verify.probes import InputSpecs, Probe, seeded_probes, stronger_probes
+
+MARGIN = 4.0
+"""A fault is caught when it exceeds what is allowed this many times: a runtime with that fault
+and rounding of its own would still be told apart from an honest one."""
+_MEASURED = 50.0
+"""Faults caught by less than this are measured on every probe, so that the weakest is true."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One probe, ready to judge a runtime.
+
+    Attributes:
+        probe: what to feed.
+        expected: the oracle's outputs, float64.
+        allowed: by output name, broadcasting against the output.
+        floor: the noise floor as an allowance, even where the user's tolerance replaced it.
+        straying: by output name, the largest straying of the perturbed runs.
+    """
+
+    probe: Probe
+    expected: Outputs
+    allowed: Mapping[str, Array]
+    floor: Mapping[str, Array]
+    straying: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """All trials of one precision and set of inputs, and the faults they were tried on."""
+
+    trials: tuple[Trial, ...]
+    faults: FaultReport
+    infinite: str = ""
+
+
+@dataclass
+class _Sighting:
+    """How far one fault has been seen to depart: over all trials so far."""
+
+    ratio: float = 0.0
+    floor_ratio: float = 0.0
+
+
+def design(
+    model: Model,
+    specs: InputSpecs,
+    precision: str,
+    options: VerifyOptions,
+    progress: Progress,
+) -> Experiment:
+    """Make the trials and find out what they could catch, before any runtime is run.
+
+    Args:
+        model: the network.
+        specs: what the artifact can be fed.
+        precision: of the runtime's arithmetic, a key of `arrays.UNIT_ROUNDING`.
+        options: see `VerifyOptions`.
+        progress: called with ``"oracle"`` and ``"faults"``.
+
+    Raises:
+        UsageError: the user's data do not fit the artifact's inputs.
+    """
+    probes = seeded_probes(model, specs, options)
+    if options.data is not None:
+        probes.append(data_probe(specs, options.data))
+    trials = []
+    for k, probe in enumerate(probes):
+        progress("oracle", k, len(probes))
+        trials.append(_trial(model, probe, precision, options))
+    progress("oracle", len(probes), len(probes))
+    finite = [trial for trial in trials if _finite(trial, precision)]
+    if len(finite) < len(trials):
+        bad = next(trial.probe.name for trial in trials if trial not in finite)
+        return Experiment(tuple(finite), FaultReport(0, 0), infinite=bad)
+    return _with_faults(model, specs, precision, options, finite, progress)
+
+
+def _finite(trial: Trial, precision: str) -> bool:
+    limit = largest(precision)
+    return all(bool(np.all(np.abs(values) <= limit)) for values in trial.expected.values())
+
+
+def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial:
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = run_model(model, probe.feeds)
+        floor = noise_floor(
+            model,
+            probe.feeds,
+            expected,
+            precision,
+            seed=options.seed,
+            replicas=options.replicas,
+        )
+    allowed = floor.allowed
+    if options.tolerance is not None:
+        allowed = {name: np.asarray(options.tolerance) for name in expected}
+    return Trial(probe, expected, allowed, floor.allowed, floor.straying)
+
+
+def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
+    model: Model,
+    specs: InputSpecs,
+    precision: str,
+    options: VerifyOptions,
+    trials: list[Trial],
+    progress: Progress,
+) -> Experiment:
+    faults = planted_faults(model, [spec.name for spec in specs])
+    seen = {fault.name: _Sighting() for fault in faults}
+    for k, fault in enumerate(faults):
+        progress("faults", k, len(faults))
+        _look(fault, seen[fault.name], _by_cost(trials), until=_MEASURED)
+    progress("faults", len(faults), len(faults))
+    open_ = [fault for fault in faults if seen[fault.name].ratio <= MARGIN]
+    if open_:
+        for probe in stronger_probes(model, specs, options):
+            trial = _trial(model, probe, precision, options)
+            if not _finite(trial, precision):
+                continue
+            for fault in open_:
+                _look(fault, seen[fault.name], [trial], until=MARGIN)
+            found = [fault for fault in open_ if seen[fault.name].ratio > MARGIN]
+            if found:
+                # what it could catch counts only if the runtimes are run on it, too
+                trials.append(trial)
+                open_ = [fault for fault in open_ if fault not in found]
+            if not open_:
+                break
+    return Experiment(tuple(trials), _report(seen, precision))
+
+
+def _by_cost(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda t: (t.probe.steps < 2, t.probe.steps * t.probe.batch))
+
+
+def _look(fault: Fault, sighting: _Sighting, trials: Sequence[Trial], until: float) -> None:
+    """Run the fault on one trial after the other until it stands out by more than `until`."""
+    for trial in trials:
+        with np.errstate(over="ignore", invalid="ignore"):
+            wrong = fault.run(trial.probe.feeds)
+        sighting.ratio = max(sighting.ratio, departure(wrong, trial, trial.allowed))
+        sighting.floor_ratio = max(sighting.floor_ratio, departure(wrong, trial, trial.floor))
+        if sighting.ratio > until:
+            return
+
+
+def departure(actual: Outputs, trial: Trial, allowed: Mapping[str, Array]) -> float:
+    """Largest difference from the oracle over all outputs, as a multiple of what is allowed."""
+    return max(
+        float(ratio_of(np.abs(np.asarray(actual[name], np.float64) - values), allowed[name]).max())
+        for name, values in trial.expected.items()
+    )
+
+
+def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
+    # a fault that moves nothing by more than float64 rounding is no fault on these weights
+    still = 16.0 * UNIT_ROUNDING["float64"] / UNIT_ROUNDING[precision]
+    same = [name for name, s in seen.items() if s.floor_ratio <= still]
+    caught = {name: s.ratio for name, s in seen.items() if s.ratio > MARGIN and name not in same}
+    missed = [name for name in seen if name not in caught and name not in same]
+    return FaultReport(
+        planted=len(caught) + len(missed),
+        caught=len(caught),
+        indistinguishable=tuple(same),
+        missed=tuple(missed),
+        weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
+        caught_names=tuple(caught),
+    )
+
+
+def merged(reports: Sequence[FaultReport]) -> FaultReport:
+    """One report for several experiments: a fault is caught when each experiment catches it."""
+    if len(reports) == 1:
+        return reports[0]
+    missed = sorted({name for report in reports for name in report.missed})
+    caught = [
+        name
+        for name in dict.fromkeys(name for report in reports for name in report.caught_names)
+        if name not in missed
+    ]
+    same = {name for report in reports for name in report.indistinguishable}
+    weakest = [report.weakest for report in reports if report.weakest is not None]
+    return replace(
+        FaultReport(len(caught) + len(missed), len(caught)),
+        indistinguishable=tuple(sorted(same.difference(caught, missed))),
+        missed=tuple(missed),
+        weakest=min(weakest, key=lambda item: item[1]) if weakest else None,
+        caught_names=tuple(caught),
+    )

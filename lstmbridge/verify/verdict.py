@@ -1,0 +1,207 @@
+"""The star: every runtime against the oracle, and what follows from all of it together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from lstmbridge.contracts import (
+    Artifact,
+    Ledger,
+    LedgerReport,
+    Progress,
+    Runtime,
+    RuntimeResult,
+    States,
+    Verdict,
+)
+from lstmbridge.errors import UsageError
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import signature_of
+from lstmbridge.verify.conclusion import Evidence, conclude
+from lstmbridge.verify.diagnosis import diagnose
+from lstmbridge.verify.ledger import check_ledger, merged_ledgers
+from lstmbridge.verify.options import VerifyOptions
+from lstmbridge.verify.probes import NOT_PROBED, InputSpecs
+from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_subject
+from lstmbridge.verify.trials import Experiment, design, merged
+
+Plan = tuple[InputSpecs, str]
+"""What can be fed, and the precision: subjects that share both share an experiment."""
+
+
+def verify(
+    model: Model,
+    subjects: Sequence[tuple[Runtime, Artifact | Model]],
+    *,
+    options: VerifyOptions | None = None,
+    ledgers: Mapping[str, Ledger | str] | None = None,
+    not_run: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Verdict:
+    """Prove that artifacts compute what `model` computes, or show where they do not.
+
+    Args:
+        model: the source's network.
+        subjects: runtimes, each with the artifact (or the model) that it runs.
+        options: see `VerifyOptions`.
+        ledgers: the path of an artifact -> its weights as `Target.ledger` read them back, or
+            the reason in words why they could not be read.
+        not_run: runtimes that were left out and why, to be stated in the verdict.
+        progress: called with (what, done, of how many).
+
+    Returns:
+        ``pass`` only if every output of every runtime was compared and lies within what is
+        allowed, at least one artifact ran, each required runtime ran, every planted fault
+        would have been caught, and no weight that was read back differs. ``fail`` if a runtime
+        or a weight disagrees. ``inconclusive`` for all else.
+
+    Raises:
+        UsageError: options that make no sense, or data that do not fit the inputs.
+    """
+    start = time.perf_counter()
+    options = options or VerifyOptions()
+    _check(options)
+    report = progress or _silent
+    checked = {path: _checked_ledger(model, one) for path, one in (ledgers or {}).items()}
+    with ExitStack() as stack:
+        opened = [open_subject(runtime, thing) for runtime, thing in subjects]
+        for subject in opened:
+            if subject.session is not None:
+                stack.enter_context(subject.session)
+        plans = _plans(model, opened)
+        designs = {
+            plan: design(model, plan[0], plan[1], options, report)
+            for plan in dict.fromkeys(plans.values())
+        }
+        results = [
+            _judged(model, subject, designs[plans[k]] if k in plans else None, report)
+            for k, subject in enumerate(opened)
+        ]
+    experiments = _relevant(opened, plans, designs)
+    faults = merged([one.faults for one in experiments])
+    ledger = merged_ledgers(checked)
+    outcome, reasons = conclude(
+        Evidence(
+            model=model,
+            ran=tuple(zip(opened, results, strict=True)),
+            artifacts=tuple(checked),
+            require=options.require,
+            infinite=tuple(one.infinite for one in experiments if one.infinite),
+            faults=faults,
+            ledger=ledger,
+        )
+    )
+    return Verdict(
+        outcome=outcome,
+        reasons=reasons,
+        comparisons=sum(o.comparisons for r in results for o in r.outputs.values()),
+        runtimes=tuple(results),
+        noise_floor=_noise(experiments),
+        faults=faults,
+        ledger=ledger,
+        facts=model.all_facts,
+        not_run=(*not_run, *_left_out(opened, results, checked), f"not probed: {NOT_PROBED}"),
+        seconds=time.perf_counter() - start,
+        seed=options.seed,
+        tolerance=options.tolerance,
+    )
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+def _check(options: VerifyOptions) -> None:
+    tolerance = options.tolerance
+    wrong = {
+        "batch": options.batch is not None and options.batch < 1,
+        "steps": options.steps is not None and options.steps < 1,
+        "replicas": options.replicas < 1,
+        "seed": options.seed < 0,
+        "tolerance": tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0),
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise UsageError(
+                f"{name} is {getattr(options, name)}",
+                expected="a finite number, not negative" if name in {"seed", "tolerance"}
+                else "at least 1",
+                where=f"--{name}",
+            )  # fmt: skip
+
+
+def _checked_ledger(model: Model, ledger: Ledger | str) -> LedgerReport:
+    if isinstance(ledger, str):
+        return LedgerReport(0, unreadable=ledger or "no reason given")
+    return check_ledger(model, ledger)
+
+
+def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:
+    """What each open subject is to be tried on; models are fed like the first artifact."""
+    specs: InputSpecs | None = None
+    for subject in opened:
+        if specs is None and subject.session is not None and isinstance(subject.thing, Artifact):
+            specs = subject.thing.signature.inputs
+    if specs is None:
+        dtype = np.dtype(np.float64 if model.dtype == np.float64 else np.float32)
+        full = signature_of(model, dtype, states=States.OPTIONAL, sequence_length=True)
+        specs = full.inputs
+    return {
+        k: (
+            s.thing.signature.inputs if isinstance(s.thing, Artifact) else specs,
+            s.session.precision,
+        )
+        for k, s in enumerate(opened)
+        if s.session is not None
+    }
+
+
+def _judged(
+    model: Model,
+    subject: Subject,
+    experiment: Experiment | None,
+    progress: Progress,
+) -> RuntimeResult:
+    trials = () if experiment is None else experiment.trials
+    result = judge(subject, trials, progress)
+    if result.status != FAIL:
+        return result
+    return replace(result, diagnosis=diagnose(model, subject.observed))
+
+
+def _relevant(
+    opened: Sequence[Subject], plans: Mapping[int, Plan], designs: Mapping[Plan, Experiment]
+) -> list[Experiment]:
+    """The experiments that artifacts were tried on; those of models where there is no artifact."""
+    on_artifacts = [p for k, p in plans.items() if isinstance(opened[k].thing, Artifact)]
+    return [designs[plan] for plan in dict.fromkeys(on_artifacts or plans.values())]
+
+
+def _noise(experiments: Iterable[Experiment]) -> dict[str, float]:
+    floors: dict[str, float] = {}
+    for experiment in experiments:
+        for trial in experiment.trials:
+            for name, value in trial.straying.items():
+                floors[name] = max(floors.get(name, 0.0), value)
+    return floors
+
+
+def _left_out(
+    opened: Sequence[Subject],
+    results: Sequence[RuntimeResult],
+    ledgers: Mapping[str, LedgerReport],
+) -> list[str]:
+    absent = [f"{r.name}: {r.reason}" for r in results if r.status == UNAVAILABLE]
+    unread = [
+        f"weights of {path} were not read back: {one.unreadable}"
+        for path, one in ledgers.items()
+        if one.unreadable
+    ]
+    artifacts = {s.label for s in opened if isinstance(s.thing, Artifact)}
+    silent = [f"weights of {p} were not read back" for p in sorted(artifacts - set(ledgers))]
+    return [*absent, *unread, *silent]
