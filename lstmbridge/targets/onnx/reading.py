@@ -146,7 +146,7 @@ def artifact_of(file: OnnxFile) -> Artifact:
     stored = {one.name for one in graph.initializer}
     inputs = [one for one in graph.input if one.name not in stored or one.name.startswith(INITIAL)]
     signature = Signature(
-        tuple(_spec(one, file.path) for one in inputs),
+        tuple(_spec(one, file.path, optional=one.name in stored) for one in inputs),
         tuple(_spec(one, file.path) for one in graph.output),
     )
     metadata = {one.key: one.value for one in file.proto.metadata_props}
@@ -161,7 +161,7 @@ def artifact_of(file: OnnxFile) -> Artifact:
     )
 
 
-def _spec(info: onnx.ValueInfoProto, path: Path) -> TensorSpec:
+def _spec(info: onnx.ValueInfoProto, path: Path, *, optional: bool = False) -> TensorSpec:
     kind = info.type.tensor_type
     try:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
@@ -175,7 +175,7 @@ def _spec(info: onnx.ValueInfoProto, path: Path) -> TensorSpec:
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or f"{info.name}_{k}"
         for k, dim in enumerate(kind.shape.dim)
     )
-    return TensorSpec(info.name, shape, dtype)
+    return TensorSpec(info.name, shape, dtype, optional)
 
 
 def _precision(signature: Signature) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Artifact, TargetOptions
-from lstmbridge.errors import CannotExpress, UsageError
+from lstmbridge.contracts import Artifact, Ledger, TargetOptions
+from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
 from lstmbridge.model.blocks import Model
 
 DEFAULT_OPSET = 17
@@ -71,6 +71,27 @@ class OnnxTarget:
 
         file = open_onnx(path)
         return None if file is None else artifact_of(file)
+
+    def ledger(self, artifact: Artifact, model: Model) -> Ledger:
+        """The weights that the file's nodes hold, by (layer, block, gate).
+
+        Recurrent weights into which a projection was multiplied have the block
+        ``recurrent_folded``: `model.folding` says what they must be.
+
+        Raises:
+            SourceUnreadable: the file is not ONNX, or its weights have impossible shapes.
+        """
+        from lstmbridge.targets.onnx.ledger import LedgerReader
+        from lstmbridge.targets.onnx.reading import open_onnx
+
+        file = open_onnx(artifact.path)
+        if file is None:
+            raise SourceUnreadable(
+                f"{artifact.path.name} is no ONNX file",
+                expected="the file that this target wrote",
+                where=str(artifact.path),
+            )
+        return LedgerReader(file).read(model)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The files of the artifact at `path`: itself, and its external data if there is any."""

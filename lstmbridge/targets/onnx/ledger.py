@@ -1,0 +1,188 @@
+"""Weights read back from an ONNX file's own nodes, in the model's orientation.
+
+A layer is found from its final states: the graph is walked back from ``layer0_h`` and
+``layer0_c`` to the `LSTM` or `Scan` node that gives them. What the writer knew is not used; the
+model says how wide the blocks are and nothing else. A layer that cannot be found is left out:
+whoever compares reports its blocks as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from lstmbridge.errors import SourceUnreadable
+from lstmbridge.gates import ONNX_LSTM, ONNX_PEEPHOLE, Array
+from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.model.cells import Cell
+from lstmbridge.targets.onnx.reading import OnnxFile
+
+Entries = dict[tuple[str, str, str], Array]
+FOLDED = "recurrent_folded"
+"""Block of recurrent weights that a projection was multiplied into (`model.folding`)."""
+
+_THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0}
+"""Operators between a recurrent node and a final state, and the input to follow."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The recurrent node behind a final state.
+
+    Attributes:
+        node: an `LSTM` or a `Scan`.
+        output: which of its outputs.
+        direction: row of the node's direction axis.
+        factor: the initializer that a MatMul on the way multiplies by.
+    """
+
+    node: onnx.NodeProto
+    output: int
+    direction: int
+    factor: str | None
+
+
+class LedgerReader:
+    """One file's graph, indexed by who makes which value."""
+
+    def __init__(self, file: OnnxFile) -> None:
+        self._file = file
+        self._makers = {out: node for node in file.proto.graph.node for out in node.output if out}
+        self._stored = {one.name for one in file.proto.graph.initializer}
+
+    def read(self, model: Model) -> Entries:
+        """Every block that the file's nodes hold, by (layer, block, gate).
+
+        Raises:
+            SourceUnreadable: a node's weights have no shape that the operator allows.
+        """
+        entries: Entries = {}
+        for layer in model.layers:
+            origins = {state: self._origin(layer.state_name(state)) for state in layer.cell.STATES}
+            nodes = {id(one.node) for one in origins.values() if one is not None}
+            if len(nodes) != 1 or None in origins.values():
+                continue
+            h, c = origins["h"], origins.get("c")
+            if h is not None and h.node.op_type == "Scan":
+                entries.update(self._scan(layer, h.node))
+            elif h is not None and c is not None and (h.output, c.output) == (1, 2):
+                entries.update(self._lstm(layer, h))
+        return entries
+
+    def _origin(self, output: str) -> _Origin | None:
+        direction, factor = 0, None
+        for _ in range(len(self._makers) + 1):
+            node = self._makers.get(output)
+            if node is None:
+                return None
+            if node.op_type in {"LSTM", "Scan"}:
+                return _Origin(node, list(node.output).index(output), direction, factor)
+            if node.op_type not in _THROUGH or len(node.input) <= _THROUGH[node.op_type]:
+                return None
+            if node.op_type == "Gather":
+                direction = int(self._tensor(node.input[1]))
+            elif node.op_type == "MatMul":
+                factor = node.input[1]
+            output = node.input[_THROUGH[node.op_type]]
+        return None
+
+    def _tensor(self, name: str, ndim: int | None = None) -> Array:
+        array = self._file.tensor(name)
+        if ndim is not None and array.ndim != ndim:
+            raise SourceUnreadable(
+                f"the initializer {name!r} has {array.ndim} axes",
+                expected=f"{ndim} axes",
+                where=str(self._file.path),
+            )
+        return array
+
+    def _lstm(self, layer: Layer, origin: _Origin) -> Entries:
+        cell, key = layer.cell, layer.name
+        inputs = [*origin.node.input, *[""] * 8][:8]
+        d, units = origin.direction, cell.units
+        w, r = self._tensor(inputs[1], 3), self._tensor(inputs[2], 3)
+        b = self._tensor(inputs[3], 2) if inputs[3] else None
+        entries: Entries = {}
+        for name, fused in (("W", w), ("R", r)):
+            self._check(name, fused, d, 4 * units)
+        for k, gate in enumerate(ONNX_LSTM.gates):
+            rows = slice(k * units, (k + 1) * units)
+            entries[key, "kernel", gate] = w[d, rows, : cell.input_size].T
+            if origin.factor is None:
+                entries[key, "recurrent", gate] = r[d, rows].T
+            else:
+                entries[key, FOLDED, gate] = r[d, rows].T
+            if w.shape[2] > cell.input_size:
+                entries[key, "recurrent", gate] = w[d, rows, cell.input_size :].T
+        entries.update(self._bias(layer, b, d, w.dtype))
+        if inputs[7]:
+            p = self._tensor(inputs[7], 2)
+            self._check("P", p, d, 3 * units)
+            for k, gate in enumerate(ONNX_PEEPHOLE.gates):
+                entries[key, "peephole", gate] = p[d, k * units : (k + 1) * units]
+        if origin.factor is not None:
+            entries[key, "projection", ""] = self._tensor(origin.factor, 2)
+        return entries
+
+    def _bias(self, layer: Layer, b: Array | None, d: int, dtype: np.dtype[np.generic]) -> Entries:
+        """Wb is the stored bias, Rb the forget bias; B left out is zeros."""
+        cell, key, units = layer.cell, layer.name, layer.cell.units
+        both = np.zeros((d + 1, 8 * units), dtype) if b is None else b
+        self._check("B", both, d, 8 * units)
+        entries: Entries = {}
+        for k, gate in enumerate(ONNX_LSTM.gates):
+            stored = both[d, k * units : (k + 1) * units]
+            added = both[d, (4 + k) * units : (5 + k) * units]
+            if cell.bias is not None or stored.any():
+                entries[key, "bias", gate] = stored
+            if gate == "f" or added.any():
+                entries[key, "forget_bias", gate] = added
+        return entries
+
+    def _check(self, name: str, tensor: Array, direction: int, width: int) -> None:
+        if direction >= tensor.shape[0] or tensor.shape[1] != width:
+            raise SourceUnreadable(
+                f"an LSTM node's {name} has the shape {tensor.shape}",
+                expected=f"at least {direction + 1} directions of {width}",
+                where=str(self._file.path),
+            )
+
+    def _scan(self, layer: Layer, node: onnx.NodeProto) -> Entries:
+        """The initializers that the body and the input product before it use, by their names."""
+        cell, entries = layer.cell, Entries()
+        for name in self._captured(node):
+            block, _, gate = name.rpartition("/")[2].partition("_")
+            array = self._tensor(name)
+            if name.endswith("/forget_bias"):
+                entries[layer.name, "forget_bias", "f"] = np.broadcast_to(array, (cell.units,))
+            elif block in {"kernel", "recurrent", "bias"} and not gate:
+                entries.update(_gates(layer, block, array))
+            elif block in {"peephole", "projection"}:
+                entries[layer.name, block, gate] = array
+        if (layer.name, "forget_bias", "f") not in entries:
+            dtype = entries[layer.name, "kernel", "f"].dtype
+            entries[layer.name, "forget_bias", "f"] = np.zeros(cell.units, dtype)
+        return entries
+
+    def _captured(self, node: onnx.NodeProto) -> Iterator[str]:
+        body = next(one.g for one in node.attribute if one.name == "body")
+        names = {name for inner in body.node for name in inner.input}
+        for value in node.input[len(body.output) - 1 :]:
+            maker = self._makers.get(value)
+            while maker is not None and maker.op_type in {"Add", "MatMul"}:
+                names.update(maker.input)
+                maker = self._makers.get(maker.input[0])
+        yield from sorted(names & self._stored)
+
+
+def _gates(layer: Layer, block: str, fused: Array) -> Entries:
+    gates: tuple[str, ...] = _order(layer.cell)
+    parts = np.split(fused, len(gates), axis=-1)
+    return {(layer.name, block, gate): part for gate, part in zip(gates, parts, strict=True)}
+
+
+def _order(cell: Cell) -> tuple[str, ...]:
+    return cell.GATES
