@@ -1,0 +1,129 @@
+"""Evaluate a piece of a network in float64, from given values to wanted tensors.
+
+Demand-driven and without recursion: what the wanted tensors do not need is not looked at. A
+value may be given for a tensor, or for a single edge (one input of one operation), which cuts
+the network exactly there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.gates import Array
+from lstmbridge.graph.network import ADVICE, Edge, Network, Op, Tensor
+from lstmbridge.graph.ops import OPS
+from lstmbridge.graph.words import GraphFloat64
+
+MOST_OPS = 5_000
+"""Operations in one piece. A cell has about twenty; what is larger is no piece of a cell."""
+
+Resolve = Callable[[Tensor], Tensor]
+"""Follows a tensor back through operations that hand their input on."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation: what is given, and what has been computed so far.
+
+    Attributes:
+        resolve: applied to every tensor that is read.
+        tensors: values by resolved tensor.
+        edges: values by edge; they win.
+    """
+
+    network: Network
+    resolve: Resolve
+    tensors: Mapping[Tensor, Array] = field(default_factory=dict)
+    edges: Mapping[Edge, Array] = field(default_factory=dict)
+    _done: dict[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __call__(self, tensor: Tensor) -> Array:
+        """The value of `tensor`.
+
+        Errors: NotRecognised, naming the operation that is not defined here or that cannot be
+        computed from what is given; SourceUnreadable for a cycle or a missing node.
+        """
+        wanted = self.resolve(tensor)
+        if wanted in self.tensors:
+            return self.tensors[wanted]
+        open_ops: set[str] = set()
+        stack = [wanted[0]]
+        while stack:
+            name = stack[-1]
+            if name in self._done:
+                stack.pop()
+                continue
+            op = self.network.op(name)
+            needs = [need for need in self._needs(op) if need not in self._done]
+            if not needs:
+                self._done[name] = self._compute(op)
+                open_ops.discard(name)
+                stack.pop()
+                continue
+            self._enter(op, open_ops)
+            stack.extend(needs)
+        return self._pick(wanted)
+
+    def _enter(self, op: Op, open_ops: set[str]) -> None:
+        if op.name in open_ops:
+            raise SourceUnreadable(
+                f"the graph's {op.kind} {op.name!r} depends on itself outside a loop",
+                where=self.network.where,
+                advice=ADVICE,
+            )
+        open_ops.add(op.name)
+        if len(open_ops) + len(self._done) > MOST_OPS:
+            raise NotRecognised(
+                f"{op.name!r} and what it depends on are more than {MOST_OPS} operations",
+                where=op.name,
+            )
+
+    def _needs(self, op: Op) -> list[str]:
+        if op.kind not in OPS:
+            raise NotRecognised(f"it depends on the {op.kind} {op.name!r}", where=op.name)
+        names = []
+        for position, tensor in enumerate(op.inputs):
+            if (op.name, position) in self.edges:
+                continue
+            source = self.resolve(tensor)
+            if source not in self.tensors:
+                names.append(source[0])
+        return names
+
+    def _compute(self, op: Op) -> Sequence[Any]:
+        args = [
+            self.edges[op.name, position]
+            if (op.name, position) in self.edges
+            else self._pick(self.resolve(tensor))
+            for position, tensor in enumerate(op.inputs)
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                return OPS[op.kind](GraphFloat64(), op, args)
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            TypeError,
+            ValueError,
+        ) as err:
+            raise NotRecognised(
+                f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
+            ) from err
+
+    def _pick(self, tensor: Tensor) -> Array:
+        if tensor in self.tensors:
+            return self.tensors[tensor]
+        outputs = self._done[tensor[0]]
+        if tensor[1] >= len(outputs):
+            raise NotRecognised(
+                f"{tensor[0]!r} has {len(outputs)} outputs, number {tensor[1]} is read",
+                where=tensor[0],
+            )
+        return np.asarray(outputs[tensor[1]])

@@ -1,0 +1,35 @@
+"""Ask a graph about the cells that variables' names suggest: `gather` is what adapters call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lstmbridge.graph.findings import Application, CellEvidence, CellQuery, Construct, Evidence
+from lstmbridge.graph.graphdef import Graph
+from lstmbridge.graph.lift import network_of
+from lstmbridge.graph.lstm_found import LstmFinder
+from lstmbridge.graph.prove import prove
+from lstmbridge.graph.trace import Tracer
+from lstmbridge.graph.variables import QueryVariables
+
+
+def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
+    tracer = Tracer(network_of(graph))
+    evidence = {query.layer: _cell(tracer, query) for query in cells}
+    return Evidence(graph.where, evidence, ())
+
+
+def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
+    variables = QueryVariables(tracer, query)
+    if variables.problem is not None:
+        return CellEvidence(query.layer, None, (), (variables.problem,), not variables.absent)
+    applications: list[Application] = []
+    failures: list[Construct] = []
+    for found in LstmFinder(tracer, query, variables).uses():
+        proven = found
+        if not isinstance(found, Construct):
+            proven = prove(tracer, query, variables, found)
+        (failures if isinstance(proven, Construct) else applications).append(proven)
+    values = {a.facts.values for a in applications}
+    facts = applications[0].facts if len(values) == 1 else None
+    return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)

@@ -1,0 +1,208 @@
+"""What a graph shows about recurrent cells, as plain values. No search and no arithmetic here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from lstmbridge.graph.network import Edge, Tensor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CellQuery:
+    """A cell that the variables' names suggest, and that the graph is asked about.
+
+    Attributes:
+        layer: a label of the caller's; it comes back in every answer.
+        kernel: its variables' names as the checkpoint has them, (input + output, 4 * units)
+            together: more than one where each holds a shard of the rows. A partitioned
+            variable is one name; its parts (``name/part_0``) are found here.
+        bias: (4 * units,), or None where there is none.
+        peephole: gate i, f, o -> variable (units,); empty where there are none.
+        projection: variables of the (units, output) projection; empty where there is none.
+        input_size, units, output_size: I, H, P (= H without a projection).
+    """
+
+    layer: str
+    kernel: tuple[str, ...]
+    input_size: int
+    units: int
+    output_size: int
+    bias: str | None = None
+    peephole: Mapping[str, str] = field(default_factory=dict)
+    projection: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stated(Generic[T]):
+    """A value, and the node that shows it."""
+
+    value: T
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellFacts:
+    """The constants of one LSTM, as `model.cells.LSTM` calls them. All proven by numbers."""
+
+    forget_bias: Stated[float]
+    activation: Stated[str]
+    gate_activation: Stated[str]
+    cell_clip: Stated[float | None]
+    proj_clip: Stated[float | None]
+    peephole: Stated[bool]
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The values alone: two applications of one cell must agree on these."""
+        stated = (
+            self.forget_bias,
+            self.activation,
+            self.gate_activation,
+            self.cell_clip,
+            self.proj_clip,
+            self.peephole,
+        )
+        return tuple(s.value for s in stated)
+
+
+@dataclass(frozen=True, slots=True)
+class Construct:
+    """Something in the graph that the variables' names do not show.
+
+    Attributes:
+        kind: ``residual``, ``highway``, ``projection``, ``attention``, ``concatenation``,
+            ``own cell``, ``feedback``, ``state``, ``masking``, ``computation``.
+        node: where it stands.
+        layer: whose input, state or output it concerns.
+        detail: a sentence for a message.
+    """
+
+    kind: str
+    node: str
+    layer: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.detail} (node {self.node!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One place in the graph where a cell is computed, proven to be the LSTM of its `facts`.
+
+    Attributes:
+        layer: the query's label.
+        node: the operation that reads the kernel.
+        facts: its constants.
+        x, h_prev, c_prev: the tensors it reads, resolved.
+        x_edge: the input by which it reads x.
+        c, h: the tensors it makes: the new states.
+        whole: it computes all steps at once (BlockLSTM): x, c and h have a leading time axis.
+    """
+
+    layer: str
+    node: str
+    facts: CellFacts
+    x: Tensor
+    h_prev: Tensor
+    c_prev: Tensor
+    x_edge: Edge
+    c: Tensor
+    h: Tensor
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """All about one cell.
+
+    Attributes:
+        layer: the query's label.
+        facts: proven, and the same wherever the cell is applied; None where nothing is proven
+            or applications disagree.
+        applications: each proven place.
+        failures: places that read the kernel and were not proven.
+        known: False where the graph has no such variable.
+    """
+
+    layer: str
+    facts: CellFacts | None
+    applications: tuple[Application, ...]
+    failures: tuple[Construct, ...]
+    known: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """How one layer's state begins.
+
+    Attributes:
+        kind: ``zeros``, ``fed`` (a placeholder), ``variable`` (learned), ``computed``.
+        node: what it begins with.
+    """
+
+    kind: str
+    node: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stack of cells, running over time: a loop, an unrolled chain, or a fused operation.
+
+    Attributes:
+        name: the loop's frame or While, or the first node of an unrolled chain.
+        how: ``loop``, ``unrolled`` or ``fused``.
+        layers: labels from input to output; a label occurs n times where one cell is applied
+            to n layers (``[cell] * n``).
+        residual: per layer: its output is the cell's output plus its input.
+        steps: of an unrolled chain; None where it is dynamic.
+        time_major: False where inputs are transposed from (batch, time, ...) just before the
+            loop; None where that cannot be told.
+        lengths: the node that gives sequence lengths (outputs zero and states held past the
+            end, as `dynamic_rnn` does), or None.
+        reversed: ``"no"``, ``"full"`` (all steps reversed), ``"lengths"`` (ReverseSequence),
+            or ``"unknown"``.
+        initial: per layer, "h" and "c" -> how it begins.
+        inputs_from: names of the runs whose outputs are the inputs, side by side, where that
+            is proven; empty where inputs come from elsewhere.
+        constructs: what keeps this from being a plain stack of its layers, nothing omitted.
+        notes: the same for what surrounds the stack and does not change it.
+        dropouts: nodes of dropouts that were seen through.
+    """
+
+    name: str
+    how: str
+    layers: tuple[str, ...]
+    residual: tuple[bool, ...]
+    steps: int | None
+    time_major: bool | None
+    lengths: str | None
+    reversed: str
+    initial: tuple[Mapping[str, State], ...]
+    inputs_from: tuple[str, ...] = ()
+    constructs: tuple[Construct, ...] = ()
+    notes: tuple[Construct, ...] = ()
+    dropouts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a graph shows about the cells it was asked about.
+
+    Attributes:
+        where: the file.
+        cells: by label; every query has an entry.
+        runs: every stack found; a net that is built twice (training, evaluation) has two.
+    """
+
+    where: str
+    cells: Mapping[str, CellEvidence]
+    runs: tuple[Run, ...]
+
+    def runs_of(self, layer: str) -> tuple[Run, ...]:
+        """The runs in which a layer takes part."""
+        return tuple(run for run in self.runs if layer in run.layers)

@@ -1,0 +1,162 @@
+"""Does a place in a graph compute the LSTM that it looks like? Asked by numbers.
+
+The graph's own operations are evaluated in float64 from random x, h, c and random weights, and
+must give the new c and h that `model.equations` gives. Since the weights are random, what is
+proven holds for whatever weights the checkpoint has. The rows of the batch differ in size, so
+that gates are seen near zero and saturated, and clips at rest and at work.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstmbridge.arrays import Float64
+from lstmbridge.errors import NotRecognised
+from lstmbridge.gates import TENSORFLOW_LSTM, Array, GateBlocks, InMemory
+from lstmbridge.graph.evaluate import Evaluation
+from lstmbridge.graph.findings import Application, CellFacts, CellQuery, Construct, Stated
+from lstmbridge.graph.lstm_found import Hypothesis
+from lstmbridge.graph.trace import Tracer
+from lstmbridge.graph.variables import QueryVariables
+from lstmbridge.model.cells import LSTM
+from lstmbridge.model.equations import bind, no_tap
+from lstmbridge.model.facts import Fact
+
+TOLERANCE = 1e-9
+"""Of the largest number in a tensor; float64 leaves about 1e-14 of room for honest rounding."""
+_SIZES = (0.05, 0.3, 1.0, 1.0, 4.0)
+_STEPS = 3
+
+
+def prove(
+    tracer: Tracer, query: CellQuery, variables: QueryVariables, found: Hypothesis
+) -> Application | Construct:
+    """The application, or what departs. Errors: SourceUnreadable (a broken graph)."""
+    draw = np.random.default_rng(20)
+    weights, by_tensor = variables.stand_ins(draw)
+    given = _given(draw, query, found)
+    try:
+        problem = _compare(tracer, query, found, weights, by_tensor, given)
+    except NotRecognised as err:
+        problem = err.read
+    if problem:
+        return Construct("own cell", found.node, query.layer, problem)
+    network = tracer.network
+    c_prev = {tracer.resolve(network.op(n).inputs[k]) for n, k in found.c_prev}
+    if len(c_prev) != 1:
+        return Construct(
+            "own cell", found.node, query.layer, "the peepholes see another state than the gates"
+        )
+    return Application(
+        layer=query.layer,
+        node=found.node,
+        facts=_facts(found),
+        x=tracer.resolve(network.op(found.x[0]).inputs[found.x[1]]),
+        h_prev=tracer.resolve(network.op(found.h_prev[0]).inputs[found.h_prev[1]]),
+        c_prev=c_prev.pop(),
+        x_edge=found.x,
+        c=tracer.resolve(found.c),
+        h=tracer.resolve(found.h),
+        whole=found.whole,
+    )
+
+
+def _given(draw: np.random.Generator, query: CellQuery, found: Hypothesis) -> dict[str, Array]:
+    clips = [limit for limit in (found.cell_clip[0], found.proj_clip[0]) if limit is not None]
+    sizes = np.array([*_SIZES, *(2.0 * clip for clip in clips)])[:, None]
+    batch = len(sizes)
+    lead = (_STEPS,) if found.whole else ()
+    return {
+        "x": draw.normal(size=(*lead, batch, query.input_size)) * sizes,
+        "h": draw.normal(size=(batch, query.output_size)),
+        "c": draw.normal(size=(batch, query.units)) * sizes,
+    }
+
+
+def _compare(
+    tracer: Tracer,
+    query: CellQuery,
+    found: Hypothesis,
+    weights: dict[str, Array],
+    by_tensor: dict[tuple[str, int], Array],
+    given: dict[str, Array],
+) -> str:
+    """What departs; "" where nothing does."""
+    edges = {found.x: given["x"], found.h_prev: given["h"]}
+    edges.update(dict.fromkeys(found.c_prev, given["c"]))
+    if found.whole:
+        edges[found.node, 0] = np.asarray(_STEPS)
+    evaluation = Evaluation(tracer.network, tracer.resolve, by_tensor, edges)
+    wanted = _by_equations(_lstm(query, found, weights), given, whole=found.whole)
+    for name, tensor in (("c", found.c), ("h", found.h)):
+        value = evaluation(tensor)
+        if value.shape != wanted[name].shape:
+            return f"its new {name} has the shape {value.shape}, an LSTM's is {wanted[name].shape}"
+        worst = float(np.max(np.abs(value - wanted[name])))
+        # a NaN must not pass
+        if not worst <= TOLERANCE * max(1.0, float(np.max(np.abs(wanted[name])))):
+            return f"its new {name} departs from the LSTM it looks like, by {worst:.2g}"
+    return ""
+
+
+def _by_equations(cell: LSTM, given: dict[str, Array], *, whole: bool) -> dict[str, Array]:
+    bound = bind(Float64(), cell)
+    state = {"h": given["h"], "c": given["c"]}
+    if not whole:
+        return bound.step(bound.input_product(given["x"]), state, no_tap)[1]
+    steps: dict[str, list[Array]] = {"h": [], "c": []}
+    for z in bound.input_product(given["x"]):
+        _, state = bound.step(z, state, no_tap)
+        for name, values in steps.items():
+            values.append(state[name])
+    return {name: np.stack(values) for name, values in steps.items()}
+
+
+def _lstm(query: CellQuery, found: Hypothesis, weights: dict[str, Array]) -> LSTM:
+    kernel = InMemory("kernel", weights["kernel"])
+    rows = query.input_size
+    peephole = None
+    if found.peephole[0] and query.peephole:
+        peephole = GateBlocks.of({g: weights[f"peephole {g}"] for g in query.peephole})
+    order = TENSORFLOW_LSTM
+    return LSTM(
+        kernel=GateBlocks.from_fused(kernel, order, slice(0, rows)),
+        recurrent=GateBlocks.from_fused(kernel, order, slice(rows, kernel.shape[0])),
+        bias=GateBlocks.from_fused(InMemory("bias", weights["bias"]), order)
+        if "bias" in weights
+        else None,
+        forget_bias=Fact.read(found.forget_bias[0], found.forget_bias[1]),
+        activation=Fact.read(found.activation[0], found.activation[1]),
+        gate_activation=Fact.read(found.gate_activation[0], found.gate_activation[1]),
+        cell_clip=Fact.read(found.cell_clip[0], found.cell_clip[1]),
+        proj_clip=Fact.read(found.proj_clip[0], found.proj_clip[1]),
+        peephole=peephole,
+        projection=InMemory("projection", weights["projection"])
+        if "projection" in weights
+        else None,
+    )
+
+
+def _facts(found: Hypothesis) -> CellFacts:
+    return CellFacts(
+        forget_bias=Stated(shortest(found.forget_bias[0]), found.forget_bias[1]),
+        activation=Stated(*found.activation),
+        gate_activation=Stated(*found.gate_activation),
+        cell_clip=_shortest_stated(found.cell_clip),
+        proj_clip=_shortest_stated(found.proj_clip),
+        peephole=Stated(*found.peephole),
+    )
+
+
+def _shortest_stated(found: tuple[float | None, str]) -> Stated[float | None]:
+    value, where = found
+    return Stated(None if value is None else shortest(value), where)
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal that is this number in float32: a graph's 0.30000001192 is 0.3.
+
+    Numbers that float32 does not hold (of a float64 graph) are left as they are.
+    """
+    single = np.float32(value)
+    return float(str(single)) if float(single) == value else value

@@ -1,0 +1,238 @@
+"""The array namespace of cells, widened by what a graph around them needs.
+
+Each word means what ONNX's operator of that name means (NumPy's broadcasting, float64 for
+every kind of float, int64 for every kind of integer), so that the definitions in `ops*` can
+serve an interpreter other than NumPy's. Shapes, axes and permutations are plain integers:
+`static` gives the numbers of a value that must be known to say what an operation does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from lstmbridge.arrays import Float64
+from lstmbridge.arrays.namespace import Namespace
+from lstmbridge.gates import Array
+
+A = TypeVar("A")
+
+
+class Words(Namespace[A], Protocol[A]):
+    """`Namespace`, and comparison, choice, reduction and shape."""
+
+    def static(self, a: A) -> Array:
+        """The numbers of a value that decides about shapes."""
+        ...
+
+    def compare(self, how: str, a: A, b: A) -> A:
+        """``equal``, ``less``, ``less_equal``, ``greater``, ``greater_equal``: booleans."""
+        ...
+
+    def logical(self, how: str, *operands: A) -> A:
+        """``and``, ``or``, ``xor``, ``not`` of booleans."""
+        ...
+
+    def where(self, condition: A, a: A, b: A) -> A:
+        """A where the condition holds, else b."""
+        ...
+
+    def unary(self, how: str, a: A) -> A:
+        """``abs``, ``neg``, ``floor``, ``ceil``, ``round``, ``sign``, ``log``, ``reciprocal``."""
+        ...
+
+    def integer_division(self, how: str, a: A, b: A) -> A:
+        """``floor`` or ``mod``, both rounding towards minus infinity."""
+        ...
+
+    def power(self, a: A, b: A) -> A:
+        """A to the power of b."""
+        ...
+
+    def reduce(self, how: str, a: A, axes: Sequence[int], keep: bool) -> A:
+        """``sum``, ``mean``, ``max``, ``min``, ``prod``, ``all``, ``any`` over axes."""
+        ...
+
+    def softmax(self, a: A) -> A:
+        """Over the last axis."""
+        ...
+
+    def cast(self, a: A, kind: str) -> A:
+        """To ``float``, ``int`` or ``bool``; towards zero from float to int."""
+        ...
+
+    def shape(self, a: A) -> A:
+        """The lengths of the axes, as integers."""
+        ...
+
+    def reshape(self, a: A, shape: Sequence[int]) -> A:
+        """One axis may be -1."""
+        ...
+
+    def transpose(self, a: A, order: Sequence[int]) -> A:
+        """Axes in another order."""
+        ...
+
+    def expand(self, a: A, shape: Sequence[int]) -> A:
+        """Broadcast to a shape."""
+        ...
+
+    def tile(self, a: A, repeats: Sequence[int]) -> A:
+        """Repeat along each axis."""
+        ...
+
+    def index(self, a: A, at: tuple[Any, ...]) -> A:
+        """Basic slicing: slices, integers, None and Ellipsis."""
+        ...
+
+    def gather(self, a: A, indices: A, axis: int) -> A:
+        """Whole slices by number."""
+        ...
+
+    def join(self, parts: Sequence[A], axis: int) -> A:
+        """Side by side on an axis."""
+        ...
+
+    def arange(self, start: A, limit: A, step: A) -> A:
+        """Numbers from start to limit, without it."""
+        ...
+
+    def reverse(self, a: A, axes: Sequence[int]) -> A:
+        """Back to front."""
+        ...
+
+    def reverse_sequence(self, a: A, lengths: A, time: int, batch: int) -> A:
+        """Back to front, each row up to its length."""
+        ...
+
+
+class GraphFloat64(Float64):
+    """Implements `Words` in NumPy. Stateless."""
+
+    _COMPARE: Any = {
+        "equal": np.equal,
+        "not_equal": np.not_equal,
+        "less": np.less,
+        "less_equal": np.less_equal,
+        "greater": np.greater,
+        "greater_equal": np.greater_equal,
+    }
+    _LOGICAL: Any = {
+        "and": np.logical_and,
+        "or": np.logical_or,
+        "xor": np.logical_xor,
+        "not": np.logical_not,
+    }
+    _UNARY: Any = {
+        "abs": np.abs,
+        "neg": np.negative,
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round": np.rint,
+        "sign": np.sign,
+        "log": np.log,
+        "reciprocal": np.reciprocal,
+        "square": np.square,
+    }
+    _REDUCE: Any = {
+        "sum": np.sum,
+        "mean": np.mean,
+        "max": np.max,
+        "min": np.min,
+        "prod": np.prod,
+        "all": np.all,
+        "any": np.any,
+    }
+    _KINDS: Any = {"float": np.float64, "int": np.int64, "bool": np.bool_}
+
+    def static(self, a: Array) -> Array:
+        """Itself."""
+        return a
+
+    def compare(self, how: str, a: Array, b: Array) -> Array:
+        """See `Words`; likewise below."""
+        return np.asarray(self._COMPARE[how](a, b))
+
+    def logical(self, how: str, *operands: Array) -> Array:
+        """Booleans."""
+        return np.asarray(self._LOGICAL[how](*operands))
+
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """Choice."""
+        return np.where(condition, a, b)
+
+    def unary(self, how: str, a: Array) -> Array:
+        """Elementwise."""
+        return np.asarray(self._UNARY[how](a))
+
+    def integer_division(self, how: str, a: Array, b: Array) -> Array:
+        """Quotient or remainder."""
+        return np.asarray(np.floor_divide(a, b) if how == "floor" else np.mod(a, b))
+
+    def power(self, a: Array, b: Array) -> Array:
+        """Power."""
+        return np.asarray(np.power(a, b))
+
+    def reduce(self, how: str, a: Array, axes: Sequence[int], keep: bool) -> Array:
+        """Reduction."""
+        return np.asarray(self._REDUCE[how](a, axis=tuple(axes), keepdims=keep))
+
+    def softmax(self, a: Array) -> Array:
+        """Softmax."""
+        shifted = np.exp(a - np.max(a, axis=-1, keepdims=True))
+        return np.asarray(shifted / np.sum(shifted, axis=-1, keepdims=True))
+
+    def cast(self, a: Array, kind: str) -> Array:
+        """Cast."""
+        return np.asarray(a).astype(self._KINDS[kind])
+
+    def shape(self, a: Array) -> Array:
+        """Shape."""
+        return np.asarray(np.shape(a), np.int64)
+
+    def reshape(self, a: Array, shape: Sequence[int]) -> Array:
+        """Reshape."""
+        return np.reshape(a, tuple(shape))
+
+    def transpose(self, a: Array, order: Sequence[int]) -> Array:
+        """Transpose."""
+        return np.transpose(a, tuple(order))
+
+    def expand(self, a: Array, shape: Sequence[int]) -> Array:
+        """Broadcast."""
+        return np.broadcast_to(a, tuple(shape))
+
+    def tile(self, a: Array, repeats: Sequence[int]) -> Array:
+        """Tile."""
+        return np.tile(a, tuple(repeats))
+
+    def index(self, a: Array, at: tuple[Any, ...]) -> Array:
+        """Slices."""
+        return np.asarray(a[at])
+
+    def gather(self, a: Array, indices: Array, axis: int) -> Array:
+        """Take."""
+        return np.asarray(np.take(a, indices, axis=axis))
+
+    def join(self, parts: Sequence[Array], axis: int) -> Array:
+        """Concatenate."""
+        return np.concatenate(list(parts), axis=axis)
+
+    def arange(self, start: Array, limit: Array, step: Array) -> Array:
+        """Range."""
+        return np.arange(start, limit, step)
+
+    def reverse(self, a: Array, axes: Sequence[int]) -> Array:
+        """Flip."""
+        return np.flip(a, tuple(axes))
+
+    def reverse_sequence(self, a: Array, lengths: Array, time: int, batch: int) -> Array:
+        """Flip each row's prefix."""
+        moved = np.moveaxis(a, (time, batch), (0, 1))
+        steps = np.arange(moved.shape[0])[:, None]
+        ends = np.asarray(lengths, np.int64)[None, :]
+        source = np.where(steps < ends, ends - 1 - steps, steps)
+        flipped = moved[source, np.arange(moved.shape[1])[None, :]]
+        return np.moveaxis(flipped, (0, 1), (time, batch))
