@@ -18,6 +18,8 @@ from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.folding import projected_gate
 
+Key = tuple[str, str, str]
+
 FOLDED = "recurrent_folded"
 """Recurrent weights with the projection multiplied in, (units, units): float64, rounded once."""
 
@@ -49,7 +51,8 @@ def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
 
     Args:
         model: the source.
-        ledger: see `contracts.Ledger`; `FOLDED` blocks may stand for recurrent ones.
+        ledger: see `contracts.Ledger`. `FOLDED` blocks may stand for the recurrent ones of a
+            projected cell, or beside them: then both are compared.
     """
     left = dict(ledger)
     compared = 0
@@ -57,14 +60,13 @@ def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
     missing: list[str] = []
     for layer in model.layers:
         for entry in _entries(layer):
-            name = _words((layer.name, entry.block, entry.gate))
-            actual, wanted, ulps = _counterpart(layer, entry, left)
-            if actual is None:
-                missing += [] if entry.may_be_absent else [name]
-                continue
-            compared += entry.values.size
-            problem = _difference(actual, wanted, ulps)
-            different += [f"{name}: {problem}"] if problem else []
+            found = list(_counterparts(layer, entry, left))
+            if not found and not entry.may_be_absent:
+                missing.append(_words((layer.name, entry.block, entry.gate)))
+            for key, actual, wanted, ulps in found:
+                problem = _difference(actual, wanted, ulps)
+                different += [f"{_words(key)}: {problem}"] if problem else []
+            compared += entry.values.size if found else 0
     extra = tuple(_words(key) for key in left)
     return LedgerReport(compared, tuple(different), tuple(missing), extra=extra)
 
@@ -85,21 +87,18 @@ def _entries(layer: Layer) -> Iterator[Entry]:
         yield Entry("projection", "", cell.projection.load())
 
 
-def _counterpart(
-    layer: Layer, entry: Entry, left: dict[tuple[str, str, str], Array]
-) -> tuple[Array | None, Array, int]:
-    """Take the artifact's block out of `left`: it, what it must be, and by how many ulps."""
-    names = [(layer.name, entry.block, entry.gate)]
-    if entry.block == "forget_bias":
-        names.append((layer.name, entry.block, "f"))
-    for key in names:
+def _counterparts(
+    layer: Layer, entry: Entry, left: dict[Key, Array]
+) -> Iterator[tuple[Key, Array, Array, int]]:
+    """Take the block out of `left`: its key, it, what it must be, within how many ulps."""
+    for gate in dict.fromkeys((entry.gate, "f" if entry.block == "forget_bias" else entry.gate)):
+        key = (layer.name, entry.block, gate)
         if key in left:
-            return np.asarray(left.pop(key)), entry.values, 0
+            yield key, np.asarray(left.pop(key)), entry.values, 0
     folded = (layer.name, FOLDED, entry.gate)
     if entry.block == "recurrent" and layer.cell.projection is not None and folded in left:
         # matrix products are summed in whatever order the machine likes
-        return np.asarray(left.pop(folded)), projected_gate(layer.cell, entry.gate), 1
-    return None, entry.values, 0
+        yield folded, np.asarray(left.pop(folded)), projected_gate(layer.cell, entry.gate), 1
 
 
 def _difference(actual: Array, wanted: Array, ulps: int) -> str:
@@ -128,7 +127,7 @@ def _bits(array: Array) -> Array:
     return np.ascontiguousarray(array).view(f"u{width}").reshape(array.shape)
 
 
-def _words(key: tuple[str, str, str]) -> str:
+def _words(key: Key) -> str:
     layer, block, gate = key
     return f"{layer} {block}[{gate}]" if gate else f"{layer} {block}"
 
