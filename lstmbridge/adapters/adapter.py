@@ -1,0 +1,168 @@
+"""The adapter of TensorFlow 1's recurrent cells: a source's variables -> Recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+
+from lstmbridge.adapters.dialects import Path
+from lstmbridge.adapters.facts import check_hints, open_to
+from lstmbridge.adapters.leftovers import reasons
+from lstmbridge.adapters.parts import Built, build_part, chosen, part_names
+from lstmbridge.adapters.sites import find_sites, strays
+from lstmbridge.adapters.stored import Stored
+from lstmbridge.adapters.surroundings import Surroundings, look_around
+from lstmbridge.adapters.topology import Draft, assemble
+from lstmbridge.adapters.variables import Variables, sort_variables
+from lstmbridge.contracts import Hints, NoMatch, Recognition, Source
+from lstmbridge.errors import (
+    CannotExpress,
+    FactMissing,
+    LstmBridgeError,
+    NotRecognised,
+    UsageError,
+)
+
+_SHOWN = 8
+
+
+class TensorFlow1Adapter:
+    """Recurrent stacks of TensorFlow 1's cells, by the variable names of every release."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for messages and entry points."""
+        return "tensorflow1"
+
+    def recognise(self, source: Source, hints: Hints) -> Recognition | NoMatch:
+        """Find the recurrent stacks of `source`. Reads no weights.
+
+        Raises:
+            NotRecognised: cells whose variables do not fit, or an object-based checkpoint.
+            CannotExpress: cells of classes, or in wrappers, that this version does not convert.
+            FactMissing, FactConflict: see `Hints`. UsageError: hints that make no sense.
+        """
+        check_hints(hints)
+        variables = sort_variables(source, hints)
+        sites = find_sites(variables.weights, hints)
+        if not sites:
+            return _nothing(source, variables, hints)
+        others = strays(sites, variables.weights)
+        drafts = assemble(sites)
+        names = part_names(drafts)
+        around = {draft.path: look_around(draft, others) for draft in drafts}
+        problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
+        wanted = drafts if hints.select is None else _selected(drafts, names, hints.select)
+        good = [draft for draft in wanted if problems[draft.path] is None]
+        if not good:
+            raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
+        room = open_to(hints, [site for draft in good for site in draft.sites()])
+        built = [
+            build_part(draft, names[draft.path], hints, room, variables.averaged) for draft in good
+        ]
+        refusals = tuple(
+            NoMatch(names[draft.path], _in_a_line(problem))
+            for draft in drafts
+            if (problem := problems[draft.path]) is not None
+        )
+        return Recognition(
+            parts=tuple(b.part for b in built),
+            ignored=(*reasons(others.values()), *variables.ignored),
+            refusals=refusals,
+            warnings=_warnings(built, [around[d.path] for d in good], refusals, variables, good),
+        )
+
+
+def _problem(draft: Draft, around: Surroundings) -> LstmBridgeError | None:
+    """The first reason not to convert a draft; what is known by name comes first."""
+    found = list(draft.all_problems())
+    if around.problem is not None:
+        found.append(around.problem)
+    return _worst(found) if found else None
+
+
+def _worst(problems: list[LstmBridgeError]) -> LstmBridgeError:
+    return next((p for p in problems if isinstance(p, CannotExpress)), problems[0])
+
+
+def _in_a_line(problem: LstmBridgeError) -> str:
+    return f"{problem.read}; expected {problem.expected}" if problem.expected else problem.read
+
+
+def _selected(drafts: list[Draft], names: Mapping[Path, str], select: str) -> list[Draft]:
+    found = chosen(drafts, names, select)
+    if found:
+        return found
+    known = list(names.values())
+    near = get_close_matches(select, known, n=3, cutoff=0.3) or known
+    raise UsageError(
+        f"--select {select}: no recurrent stack lies there",
+        expected=f"one of {', '.join(known[:_SHOWN])}",
+        where="--select",
+        advice=f"did you mean {' or '.join(near[:3])}?",
+    )
+
+
+def _warnings(
+    built: list[Built],
+    around: list[Surroundings],
+    refusals: tuple[NoMatch, ...],
+    variables: Variables,
+    drafts: list[Draft],
+) -> tuple[str, ...]:
+    said = [text for b in built for text in b.warnings]
+    said += [text for a in around for text in a.remarks]
+    used = {s.name for d in drafts for site in d.sites() for s in (site.stored or {}).values()}
+    if used & variables.averages:
+        said.append(
+            "moving averages of these weights are stored beside them; the raw weights are taken: "
+            "--ema takes the averages, --no-ema says that the raw ones are meant"
+        )
+    said += [f"{r.where} is not converted: {r.reason}" for r in refusals]
+    return tuple(dict.fromkeys(said))
+
+
+def _nothing(source: Source, variables: Variables, hints: Hints) -> NoMatch:
+    """What was seen where no cell is, nearest misses first."""
+    if variables.averages and not hints.ema:
+        shadowed = sort_variables(source, replace(hints, ema=True))
+        if find_sites(shadowed.weights, hints):
+            raise FactMissing(
+                "only moving averages of recurrent layers are stored, no raw weights",
+                expected="the user's word that the averages are meant",
+                where=str(source.path),
+                advice="--ema takes them",
+            )
+    misses = sorted(variables.weights.values(), key=_likeness)
+    shown = ", ".join(str(s) for s in misses[:_SHOWN]) or "no variable at all"
+    more = f", and {len(misses) - _SHOWN} more" if len(misses) > _SHOWN else ""
+    return NoMatch(
+        str(source.path),
+        f"no variable lies where a TensorFlow 1 cell would put it; there are {shown}{more}",
+    )
+
+
+def _likeness(stored: Stored) -> tuple[int, str]:
+    """Fused recurrent kernels look like [rows, 4 * units] with rows > units; they come first."""
+    shape = stored.ref.shape
+    gates = len(shape) == 2 and shape[1] % 4 == 0 and shape[0] > shape[1] // 4
+    called = any(word in stored.name.lower() for word in ("lstm", "rnn", "gru", "cell"))
+    return (-2 * called - gates, stored.name)
+
+
+def recognise(source: Source, hints: Hints | None = None) -> Recognition:
+    """The room's front door: as `TensorFlow1Adapter.recognise`, and what is not there raises.
+
+    Raises:
+        NotRecognised: also where no recurrent layer is there at all.
+    """
+    answer = TensorFlow1Adapter().recognise(source, hints or Hints())
+    if isinstance(answer, Recognition):
+        return answer
+    raise NotRecognised(
+        f"no recurrent layer was recognised: {answer.reason}",
+        expected="variables of a TensorFlow 1 recurrent cell",
+        where=answer.where,
+        advice="rename the variables with --map FILE",
+    )

@@ -1,0 +1,39 @@
+"""Every family of cells that is converted. A new family is a file and a line here."""
+
+from __future__ import annotations
+
+from lstmbridge.adapters.dialects import CellClass, Family
+from lstmbridge.adapters.foreign import FOREIGN_CLASSES
+from lstmbridge.adapters.lstm import LSTM_FAMILY
+
+FAMILIES: tuple[Family, ...] = (LSTM_FAMILY,)
+
+ALIASES = {"cudnnlstm": "CudnnCompatibleLSTMCell"}
+"""Other names of classes, as `normal` writes them, that ``--cell`` takes."""
+
+
+def normal(name: str) -> str:
+    """A class name without case, underscores and the ending ``cell``."""
+    bare = name.lower().replace("_", "")
+    return bare.removesuffix("cell")
+
+
+def class_called(name: str) -> tuple[Family, CellClass] | None:
+    """The convertible class that the user calls `name`."""
+    wanted = normal(ALIASES.get(normal(name), name))
+    for family in FAMILIES:
+        for row in family.classes:
+            if normal(row.name) == wanted:
+                return family, row
+    return None
+
+
+def foreign_called(name: str) -> str | None:
+    """The class that is known and not converted, by the user's spelling."""
+    wanted = normal(name)
+    return next((row.name for row in FOREIGN_CLASSES if normal(row.name) == wanted), None)
+
+
+def known_classes() -> tuple[str, ...]:
+    """What ``--cell`` takes."""
+    return tuple(row.name for family in FAMILIES for row in family.classes)

@@ -1,0 +1,226 @@
+"""Drafts -> parts: the model of each stack, with its facts, its variables and its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES, MULTI_SCOPES, Path
+from lstmbridge.adapters.facts import Resolved, resolve
+from lstmbridge.adapters.lstm import LATEST
+from lstmbridge.adapters.sites import Site
+from lstmbridge.adapters.topology import Draft
+from lstmbridge.contracts import Hints, Part
+from lstmbridge.errors import FactConflict, FactMissing
+from lstmbridge.model import blocks
+from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.facts import Fact
+
+
+@dataclass(slots=True)
+class _Workshop:
+    """One part under construction."""
+
+    hints: Hints
+    room: frozenset[str]
+    averaged: frozenset[str]
+    resolved: dict[str, Resolved] = field(default_factory=dict)
+    sites: dict[int, Site] = field(default_factory=dict)
+    residual: int = 0
+    could_be_residual: bool = False
+
+    def block(self, draft: Draft) -> Block:
+        """The model's block of a draft."""
+        if draft.pair is not None:
+            return Bidirectional(self.block(draft.pair[0]), self.block(draft.pair[1]))
+        if draft.stack and draft.stack[0].pair is not None:
+            self._agree(len(draft.stack), draft)
+            return blocks.Sequence(tuple(self._pair(inner) for inner in draft.stack))
+        chain = [self._cell(site) for site in draft.sites()]
+        layers = tuple(self._recurrent(cell) for cell in self._repeated(chain, draft))
+        return layers[0] if len(layers) == 1 else blocks.Sequence(layers)
+
+    def _pair(self, draft: Draft) -> Block:
+        if draft.pair is None:
+            raise ValueError(f"{draft.scope} is no pair of directions")
+        forward, backward = (self._chain(half) for half in draft.pair)
+        return Bidirectional(forward, backward)
+
+    def _chain(self, draft: Draft) -> Block:
+        layers = tuple(self._recurrent(self._cell(site)) for site in draft.sites())
+        return layers[0] if len(layers) == 1 else blocks.Sequence(layers)
+
+    def _cell(self, site: Site) -> Cell:
+        if site.family is None or site.stored is None:
+            raise ValueError(f"{site.scope} is no cell that we build")
+        if site.scope not in self.resolved:
+            self._demand_averages(site)
+            self.resolved[site.scope] = resolve(site, self.hints, self.room)
+        cell = site.family.build(site.stored, self.resolved[site.scope].options)
+        self.sites[id(cell)] = site
+        return cell
+
+    def _demand_averages(self, site: Site) -> None:
+        raw = sorted(str(s) for s in (site.stored or {}).values() if s.name not in self.averaged)
+        if self.hints.ema and raw:
+            raise FactMissing(
+                f"--ema, and there is no moving average of {', '.join(raw)}",
+                expected="an average of every variable of a layer",
+                where=site.scope,
+                advice="leave --ema out to take the raw weights",
+            )
+
+    def _repeated(self, chain: list[Cell], draft: Draft) -> list[Cell]:
+        asked = self.hints.layers
+        if asked is None or asked == len(chain):
+            return chain
+        if len(chain) > 1:
+            self._agree(len(chain), draft)
+        cell = chain[0]
+        if cell.input_size != cell.output_size:
+            raise FactConflict(
+                f"--layers {asked}, and the stored cell takes {cell.input_size} features and "
+                f"gives {cell.output_size}",
+                expected="a cell that can follow itself",
+                where=draft.scope,
+                advice="leave --layers out",
+            )
+        return chain * asked
+
+    def _agree(self, stored: int, draft: Draft) -> None:
+        if self.hints.layers not in (None, stored):
+            raise FactConflict(
+                f"--layers {self.hints.layers}, and {draft.scope} stores {stored} layers",
+                expected="one stored cell that all layers share",
+                where="--layers",
+                advice="leave --layers out: the names say how many there are",
+            )
+
+    def _recurrent(self, cell: Cell) -> Block:
+        block = Recurrent(cell)
+        if cell.input_size != cell.output_size:
+            return block
+        self.could_be_residual = True
+        if not self.hints.residual:
+            return block
+        self.residual += 1
+        return Residual(block)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A part, and what its user should know."""
+
+    part: Part
+    warnings: tuple[str, ...]
+
+
+def build_part(
+    draft: Draft, name: str, hints: Hints, room: frozenset[str], averaged: frozenset[str]
+) -> Built:
+    """The part of a draft without problems.
+
+    Raises:
+        FactConflict: ``--layers`` or ``--residual`` does not fit. FactMissing: ``--ema``.
+    """
+    shop = _Workshop(hints, room, averaged)
+    root = shop.block(draft)
+    facts = _network_facts(shop, draft)
+    model = Model(name, root, facts)
+    variables = {layer.name: _sources(shop.sites[id(layer.cell)]) for layer in model.layers}
+    doubts = [*draft.all_remarks()]
+    for resolved in shop.resolved.values():
+        doubts += resolved.doubts
+    if _may_be_shared(draft, hints):
+        doubts.append(
+            f"{draft.scope} stores one cell as wide as its input: it may be [cell] * n, several "
+            "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
+            "layer is assumed, --layers N states it"
+        )
+    return Built(Part(name, model, variables, _dialect(shop)), tuple(dict.fromkeys(doubts)))
+
+
+def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
+    facts: dict[str, Fact[Any]] = {}
+    cells = list(dict.fromkeys(r.cell for r in shop.resolved.values()))
+    for k, cell in enumerate(cells):
+        facts["cell" if k == 0 else f"cell_{k + 1}"] = cell
+    hints = shop.hints
+    if hints.layers is not None:
+        facts["shared_cell"] = Fact.given(
+            hints.layers > 1 and _stored(draft) < hints.layers, f"--layers {hints.layers}"
+        )
+    if hints.residual is not None:
+        if hints.residual and not shop.residual:
+            raise FactConflict(
+                "--residual, and no layer is as wide as its input",
+                expected="a layer whose output can be added to its input",
+                where=draft.scope,
+                advice="leave --residual out",
+            )
+        where = "--residual" if hints.residual else "--no-residual"
+        facts["residual"] = Fact.given(hints.residual, where)
+    elif shop.could_be_residual:
+        facts["residual"] = Fact.assumed(False, "a ResidualWrapper leaves no variables")
+    if hints.ema is not None:
+        facts["moving_average"] = Fact.given(hints.ema, "--ema" if hints.ema else "--no-ema")
+    return facts
+
+
+def _stored(draft: Draft) -> int:
+    half = draft.pair[0] if draft.pair is not None else draft
+    return len(list(half.sites()))
+
+
+def _may_be_shared(draft: Draft, hints: Hints) -> bool:
+    if hints.layers is not None:
+        return False
+    halves = draft.pair or (draft,)
+    for half in halves:
+        sites = list(half.sites())
+        if len(sites) != 1 or not half.stack or not MULTI_SCOPES.fullmatch(half.path[-1]):
+            continue
+        sizes, spelling = sites[0].sizes, sites[0].spelling
+        if sizes is not None and spelling is not None and spelling.era == LATEST:
+            return sizes.input_size == sizes.output_size
+    return False
+
+
+def _sources(site: Site) -> tuple[str, ...]:
+    return tuple(name for stored in (site.stored or {}).values() for name in stored.sources)
+
+
+def _dialect(shop: _Workshop) -> str:
+    said = dict.fromkeys(
+        f"{shop.resolved[site.scope].row.name} ({site.spelling.era if site.spelling else ''})"
+        for site in shop.sites.values()
+    )
+    return ", ".join(said)
+
+
+def part_names(drafts: Sequence[Draft]) -> dict[Path, str]:
+    """Root scope -> the part's name: the scope around it where no other part lies in there."""
+    names: dict[Path, str] = {}
+    for draft in drafts:
+        path = draft.path
+        around = path
+        if draft.cell is not None or MULTI_SCOPES.fullmatch(path[-1] if path else ""):
+            around = path[:-1]
+        elif draft.pair is not None and not BIDIRECTIONAL_SCOPES.fullmatch(
+            path[-1] if path else ""
+        ):
+            around = path
+        alone = not any(
+            other.path != path and other.path[: len(around)] == around for other in drafts
+        )
+        names[path] = "/".join(around if around and alone else path)
+    return names
+
+
+def chosen(drafts: Sequence[Draft], names: Mapping[Path, str], select: str) -> list[Draft]:
+    """The drafts that ``--select`` means: called so, or lying in that scope."""
+    wanted = select.strip("/")
+    exact = [d for d in drafts if wanted in {names[d.path], d.scope}]
+    return exact or [d for d in drafts if d.scope.startswith(f"{wanted}/")]
