@@ -10,6 +10,10 @@ from torch import Tensor
 
 from lstmbridge.gates import Array
 
+# ONNX operator Selu, default attributes
+_SELU_ALPHA = 1.67326319217681884765625
+_SELU_GAMMA = 1.05070102214813232421875
+
 
 class TorchOps:
     """Implements `Namespace` for tensors of one dtype on one device.
@@ -84,8 +88,8 @@ class TorchOps:
         return torch.nn.functional.elu(a)
 
     def selu(self, a: Tensor) -> Tensor:
-        """Scaled exponential linear unit."""
-        return torch.selu(a)
+        """Scaled exponential linear unit; torch's own has more digits than ONNX's defaults."""
+        return _SELU_GAMMA * torch.nn.functional.elu(a, alpha=_SELU_ALPHA)
 
     def softplus(self, a: Tensor) -> Tensor:
         """log(1 + e^a); torch's own softplus leaves the curve above 20."""

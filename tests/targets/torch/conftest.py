@@ -1,0 +1,197 @@
+"""Networks of every topology and option, with seeded weights."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstmbridge.gates import GateBlocks, InMemory
+from lstmbridge.model.blocks import Bidirectional, Model, Recurrent, Residual, Sequence
+from lstmbridge.model.cells import LSTM
+from lstmbridge.model.facts import Fact
+
+ORDER = ("i", "c", "f", "o")
+
+
+def make_cell(
+    rng: np.random.Generator,
+    inputs: int,
+    units: int,
+    *,
+    dtype: Any = np.float64,
+    bias: bool = True,
+    peephole: bool = False,
+    projection: int = 0,
+    forget_bias: float = 1.0,
+    activation: str = "tanh",
+    gate_activation: str = "sigmoid",
+    cell_clip: float | None = None,
+    proj_clip: float | None = None,
+    scale: float = 0.7,
+) -> LSTM:
+    output = projection or units
+
+    def fused(*shape: int) -> GateBlocks:
+        stored = (rng.normal(size=(*shape[:-1], 4 * shape[-1])) * scale).astype(dtype)
+        return GateBlocks.from_fused(
+            InMemory("fused", stored), type("Order", (), {"gates": ORDER})
+        )
+
+    def diagonals() -> GateBlocks:
+        return GateBlocks.of({g: rng.normal(size=units).astype(dtype) for g in "ifo"})
+
+    def fact(value: Any) -> Fact[Any]:
+        return Fact.given(value, "test")
+
+    return LSTM(
+        kernel=fused(inputs, units),
+        recurrent=fused(output, units),
+        bias=fused(units) if bias else None,
+        forget_bias=fact(forget_bias),
+        activation=fact(activation),
+        gate_activation=fact(gate_activation),
+        cell_clip=fact(cell_clip),
+        proj_clip=fact(proj_clip),
+        peephole=diagonals() if peephole else None,
+        projection=InMemory("projection", rng.normal(size=(units, output)).astype(dtype))
+        if projection
+        else None,
+    )
+
+
+def _series(*cells: LSTM) -> Sequence:
+    return Sequence(tuple(Recurrent(cell) for cell in cells))
+
+
+def _ways(rng: np.random.Generator, inputs: int, units: int, **options: Any) -> Bidirectional:
+    return Bidirectional(
+        Recurrent(make_cell(rng, inputs, units, **options)),
+        Recurrent(make_cell(rng, inputs, units, **options)),
+    )
+
+
+def _shared(r: np.random.Generator, **options: Any) -> Sequence:
+    return Sequence((Recurrent(make_cell(r, 4, 4, **options)),) * 3)
+
+
+ZOO: dict[str, Callable[..., Any]] = {
+    "one layer": lambda r, **o: Recurrent(make_cell(r, 3, 5, **o)),
+    "one unit": lambda r, **o: Recurrent(make_cell(r, 1, 1, **o)),
+    "uniform": lambda r, **o: _series(make_cell(r, 3, 5, **o), make_cell(r, 5, 5, **o)),
+    "growing": lambda r, **o: _series(make_cell(r, 3, 2, **o), make_cell(r, 2, 7, **o)),
+    "shared": _shared,
+    "no bias": lambda r, **o: _series(
+        make_cell(r, 3, 4, bias=False, forget_bias=0.0, **o),
+        make_cell(r, 4, 4, bias=False, forget_bias=0.0, **o),
+    ),
+    "one bias of two": lambda r, **o: _series(
+        make_cell(r, 3, 4, bias=False, forget_bias=0.0, **o), make_cell(r, 4, 4, **o)
+    ),
+    "forget bias only": lambda r, **o: Recurrent(make_cell(r, 3, 4, bias=False, **o)),
+    "projected": lambda r, **o: _series(
+        make_cell(r, 3, 5, projection=2, **o), make_cell(r, 2, 5, projection=2, **o)
+    ),
+    "projected wide": lambda r, **o: Recurrent(make_cell(r, 3, 2, projection=4, **o)),
+    "projected clipped": lambda r, **o: Recurrent(
+        make_cell(r, 3, 4, projection=2, proj_clip=0.3, **o)
+    ),
+    "peephole": lambda r, **o: _series(
+        make_cell(r, 3, 4, peephole=True, **o), make_cell(r, 4, 4, peephole=True, **o)
+    ),
+    "everything": lambda r, **o: Recurrent(
+        make_cell(
+            r, 3, 4, peephole=True, projection=3, cell_clip=0.5, proj_clip=0.4,
+            forget_bias=-0.25, activation="softsign", gate_activation="hard_sigmoid", **o
+        )
+    ),
+    "clipped below": lambda r, **o: _series(
+        make_cell(r, 3, 4, cell_clip=0.2, **o), make_cell(r, 4, 4, **o)
+    ),
+    "residual": lambda r, **o: Sequence((
+        Recurrent(make_cell(r, 3, 4, **o)),
+        Residual(Recurrent(make_cell(r, 4, 4, **o))),
+        Residual(Residual(Recurrent(make_cell(r, 4, 4, peephole=True, **o)))),
+    )),
+    "residual at the root": lambda r, **o: Residual(_series(make_cell(r, 4, 4, **o))),
+    "two ways": lambda r, **o: _ways(r, 3, 4, **o),
+    "two unlike ways": lambda r, **o: Bidirectional(
+        Recurrent(make_cell(r, 3, 2, **o)), Recurrent(make_cell(r, 3, 5, **o))
+    ),
+    "two ways stacked": lambda r, **o: Sequence((_ways(r, 3, 4, **o), _ways(r, 8, 4, **o))),
+    "two ways stacked, projected": lambda r, **o: Sequence((
+        _ways(r, 3, 4, projection=2, **o), _ways(r, 4, 4, projection=2, **o)
+    )),
+    "two ways stacked, unlike": lambda r, **o: Sequence((
+        _ways(r, 3, 4, **o), _ways(r, 8, 3, peephole=True, **o)
+    )),
+    "two stacks": lambda r, **o: Bidirectional(
+        _series(make_cell(r, 3, 4, **o), make_cell(r, 4, 4, **o)),
+        _series(make_cell(r, 3, 4, **o), make_cell(r, 4, 4, **o)),
+    ),
+    "two stacks, unlike": lambda r, **o: Bidirectional(
+        _series(make_cell(r, 3, 4, **o), make_cell(r, 4, 2, peephole=True, **o)),
+        Sequence((
+            Recurrent(make_cell(r, 3, 3, **o)), Residual(Recurrent(make_cell(r, 3, 3, **o)))
+        )),
+    ),
+}  # fmt: skip
+ZOO |= {
+    f"activation {name}": (
+        lambda r, name=name, **o: Recurrent(make_cell(r, 3, 4, activation=name, scale=0.3, **o))
+    )
+    for name in ("relu", "elu", "selu", "softplus", "linear", "relu6", "sigmoid", "hard_sigmoid")
+}
+
+
+@pytest.fixture
+def cell() -> Callable[..., LSTM]:
+    """Makes a cell: (rng, inputs, units, **options)."""
+    return make_cell
+
+
+@pytest.fixture
+def named() -> Callable[..., Model]:
+    """Makes one network of the zoo by name; options go to every cell."""
+
+    def make(name: str, *, seed: int = 0, **options: Any) -> Model:
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        return Model(name, ZOO[name](rng, **options))
+
+    return make
+
+
+@pytest.fixture(params=list(ZOO))
+def kind(request: pytest.FixtureRequest) -> str:
+    """The name of each network of the zoo."""
+    return str(request.param)
+
+
+@pytest.fixture
+def feeds_for() -> Callable[..., dict[str, np.ndarray]]:
+    """Feeds for a model: ragged lengths with 0 and full, states with c different from h."""
+
+    def make(
+        model: Model, *, batch: int = 4, time: int = 6, seed: int = 1, states: bool = True,
+        lengths: bool = True, dtype: Any = np.float64,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        rng = np.random.default_rng(seed)
+
+        def draw(*shape: int) -> np.ndarray:
+            return rng.normal(size=shape).astype(dtype).astype(np.float64)
+
+        feeds = {"inputs": draw(batch, time, model.input_size)}
+        if lengths:
+            ragged = rng.integers(0, time + 1, size=batch)
+            ragged[: min(2, batch)] = (0, time)[: min(2, batch)]
+            feeds["sequence_length"] = ragged.astype(np.int32)
+        if states:
+            for layer in model.layers:
+                for state, width in layer.cell.state_sizes.items():
+                    feeds[layer.initial_name(state)] = draw(batch, width)
+        return feeds
+
+    return make
