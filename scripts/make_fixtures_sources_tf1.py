@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 # /// script
 # requires-python = ">=3.7,<3.8"
 # dependencies = ["tensorflow==1.15.5", "numpy<1.19", "protobuf<3.21"]
@@ -96,12 +95,11 @@ def types(version):
 def save_expected(path, values):
     arrays = {}
     for name, value in values.items():
-        value = np.asarray(value)
+        arrays[name] = np.asarray(value)
         # npz without pickles has no strings of any length: as JSON of Latin-1 text
-        if value.dtype == object:
-            text = json.dumps([[s.decode("latin-1") for s in row] for row in value.tolist()])
-            value = np.array(text)
-        arrays[name] = value
+        if arrays[name].dtype == object:
+            rows = [[s.decode("latin-1") for s in row] for row in value.tolist()]
+            arrays[name] = np.array(json.dumps(rows))
     np.savez_compressed(os.path.join(path, "expected.npz"), **arrays)
 
 
@@ -143,7 +141,7 @@ def whole_variables(session):
     """Every variable by its name in the checkpoint; parts put together."""
     parts, values = {}, {}
     for variable in tf.global_variables():
-        info = variable._get_save_slice_info()
+        info = variable._get_save_slice_info()  # noqa: SLF001 - there is no public way
         if info is None:
             values[variable.op.name] = session.run(variable)
         else:
@@ -151,7 +149,8 @@ def whole_variables(session):
     for name, pieces in parts.items():
         whole = np.zeros(pieces[0][0].full_shape, pieces[0][1].dtype)
         for info, piece in pieces:
-            whole[tuple(slice(o, o + n) for o, n in zip(info.var_offset, info.var_shape))] = piece
+            extents = zip(info.var_offset, info.var_shape)  # noqa: B905 - Python 3.7
+            whole[tuple(slice(at, at + size) for at, size in extents)] = piece
         values[name] = whole
     return values
 
@@ -179,7 +178,7 @@ def graph():
     tf.print(known, output_stream=sys.stderr, name="print")
     tf.enable_control_flow_v2()
     tf.while_loop(
-        lambda i, x: i < 3, lambda i, x: (i + 1, x * 2.0), (0, known), name="loop",
+        lambda i, _: i < 3, lambda i, x: (i + 1, x * 2.0), (0, known), name="loop",
         shape_invariants=(tf.TensorShape(()), tf.TensorShape((None, 3))),
     )  # fmt: skip
     tf.disable_control_flow_v2()

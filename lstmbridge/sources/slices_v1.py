@@ -28,7 +28,7 @@ from lstmbridge.sources.slices import StoredSlice, check_cover, shape_of, slice_
 from lstmbridge.sources.snappy import LARGEST_RATIO
 from lstmbridge.sources.table import Table
 from lstmbridge.sources.values import array_from_bytes, array_from_proto, frozen, new_array
-from lstmbridge.sources.wire import only
+from lstmbridge.sources.wire import only, single
 
 DATA = 2
 """SavedTensorSlices.data"""
@@ -119,11 +119,8 @@ class _SavedSlice:
         """Take the message apart. Raises ValueError where it is broken."""
         from lstmbridge.sources.proto.tensor_pb2 import TensorSliceProto
 
-        saved = only(stored, DATA)
-        if saved is None:
-            raise ValueError("it holds no data")
-        parts = [only(saved, number) for number in (NAME, SLICE, VALUES)]
-        name, extents, values = (memoryview(b"") if part is None else part for part in parts)
+        saved = single(stored, DATA)
+        name, extents, values = (single(saved, number) for number in (NAME, SLICE, VALUES))
         return cls(bytes(name).decode(), parse(TensorSliceProto, extents, where), values)
 
     def values(self, type_number: int, shape: tuple[int, ...], where: str) -> Array:

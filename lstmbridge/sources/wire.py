@@ -49,3 +49,17 @@ def only(data: memoryview, number: int) -> memoryview | None:
     if len(found) != 1 or found[0][0] != BYTES:
         return None
     return found[0][1]
+
+
+def single(data: memoryview, number: int) -> memoryview:
+    """The contents of the field `number`, empty where it is absent.
+
+    Raises:
+        ValueError: a field is broken, or this one stands twice or holds no bytes.
+    """
+    contents = only(data, number)
+    if contents is not None:
+        return contents
+    if any(n == number for n, _, _ in fields(data)):
+        raise ValueError(f"field {number} does not stand once, as bytes")
+    return data[:0]
