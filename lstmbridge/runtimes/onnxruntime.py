@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -23,10 +25,20 @@ from lstmbridge.contracts import Artifact, Feeds, Outputs, RuntimeInfo
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
+from lstmbridge.runtimes.onnxruntime_placement import (
+    CPU,
+    CUDA,
+    Placed,
+    complaint,
+    placements,
+    reasons_to_decline,
+)
 
 INSTALL_CPU = "pip install onnxruntime"
 INSTALL_GPU = "pip install onnxruntime-gpu (instead of onnxruntime), with CUDA 12 and cuDNN 9"
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+ABSENT = "onnxruntime is not installed"
+_DRIVER = Path("/proc/driver/nvidia/version")
 FATAL_ONLY = 4
 """ONNX Runtime's log severity: its warnings would reach the user's stderr."""
 _DTYPES: Mapping[str, type[np.generic]] = {
@@ -59,6 +71,13 @@ def installed_version() -> str:
         return ""
     found = [one for name in DISTRIBUTIONS for one in importlib.metadata.distributions(name=name)]
     return found[0].version if found else "unknown"
+
+
+def has_cuda_build() -> bool:
+    """Whether the installed wheel brings the CUDA provider's library."""
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return any(any(Path(one, "capi").glob("*onnxruntime_providers_cuda*")) for one in folders)
 
 
 def decline_empty(feeds: Feeds, runtime: str) -> None:
@@ -127,8 +146,8 @@ def _all_inputs(session: Any) -> list[Any]:
     return [*session.get_inputs(), *session.get_overridable_initializers()]
 
 
-def artifact_path(subject: Artifact | Model, runtime: str) -> Path:
-    """The file to load.
+def onnx_artifact(subject: Artifact | Model, runtime: str) -> Artifact:
+    """The artifact to load.
 
     Raises:
         RuntimeUnavailable: `subject` is not an ONNX artifact.
@@ -139,7 +158,17 @@ def artifact_path(subject: Artifact | Model, runtime: str) -> Path:
             expected="an artifact of the ONNX target",
             where=runtime,
         )
-    return subject.path
+    return subject
+
+
+def refuse_absent(info: RuntimeInfo) -> None:
+    """Raise what `info` says is missing.
+
+    Raises:
+        RuntimeUnavailable: it cannot run here.
+    """
+    if not info.available:
+        raise RuntimeUnavailable(info.reason, where=info.name, advice=info.install)
 
 
 class OnnxRuntimeCpu:
@@ -151,14 +180,9 @@ class OnnxRuntimeCpu:
     def info(self) -> RuntimeInfo:
         """Is the package here? Imports nothing."""
         version = installed_version()
-        if not version:
-            return RuntimeInfo(
-                self.name,
-                available=False,
-                reason="onnxruntime is not installed",
-                install=INSTALL_CPU,
-            )
-        return RuntimeInfo(self.name, available=True, version=version)
+        if version:
+            return RuntimeInfo(self.name, available=True, version=version)
+        return RuntimeInfo(self.name, available=False, reason=ABSENT, install=INSTALL_CPU)
 
     def open(self, subject: Artifact | Model) -> OnnxRuntimeSession:
         """Load the artifact.
@@ -166,22 +190,107 @@ class OnnxRuntimeCpu:
         Raises:
             RuntimeUnavailable: onnxruntime is absent, or declines the file.
         """
-        path = artifact_path(subject, self.name)
-        assert isinstance(subject, Artifact)
-        with translated(f"load {path.name}", self.name):
-            import onnxruntime
-
-            options = session_options(onnxruntime)
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        return OnnxRuntimeSession(session, self.name, subject.precision, "cpu")
+        artifact = onnx_artifact(subject, self.name)
+        refuse_absent(self.info())
+        session = create_session(artifact.path, [CPU], self.name)
+        return OnnxRuntimeSession(session, self.name, artifact.precision, "cpu")
 
 
-def session_options(onnxruntime: Any) -> Any:
-    """One thread (start-up and small layers gain nothing from more), and silence."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = FATAL_ONLY
-    return options
+class OnnxRuntimeCuda:
+    """ONNX Runtime's CUDA provider, placement proved. Implements `contracts.Runtime`.
+
+    Args:
+        tf32: let float32 products run in TF32; the session's precision then says ``tf32``.
+    """
+
+    name = "onnxruntime-cuda"
+    runs = "onnx"
+
+    def __init__(self, *, tf32: bool = False) -> None:
+        self._tf32 = tf32
+
+    def info(self) -> RuntimeInfo:
+        """Is there a CUDA build and a driver? Imports nothing; `open` asks the device itself."""
+        version = installed_version()
+        if not version:
+            reason = ABSENT
+        elif not has_cuda_build():
+            reason = f"onnxruntime {version} is a build for the CPU"
+        elif not _DRIVER.exists():
+            reason = "this machine has no NVIDIA driver"
+        else:
+            return RuntimeInfo(self.name, available=True, version=version, device="cuda")
+        return RuntimeInfo(
+            self.name,
+            available=False,
+            version=version,
+            device="cuda",
+            reason=reason,
+            install=INSTALL_GPU,
+        )
+
+    def open(self, subject: Artifact | Model) -> OnnxRuntimeSession:
+        """Load the artifact on the first device, and prove that it computes there.
+
+        Raises:
+            RuntimeUnavailable: no CUDA build, driver or device; or ONNX Runtime computes a
+                part of the network elsewhere: the message names the node.
+        """
+        artifact = onnx_artifact(subject, self.name)
+        refuse_absent(self.info())
+        # TF32 is off unless asked for: it is another precision, with another noise floor
+        provider = (CUDA, {"device_id": "0", "use_tf32": str(int(self._tf32))})
+        with TemporaryDirectory(prefix="lstmbridge-") as folder:
+            profile = Path(folder) / "placement"
+            session = create_session(artifact.path, [provider], self.name, profile)
+            nodes = _profiled(session, artifact, self.name)
+        if complaint(nodes, CUDA, {}):
+            problem = complaint(nodes, CUDA, _reasons(artifact.path))
+            raise RuntimeUnavailable(problem, where=self.name, advice=INSTALL_GPU)
+        precision = "tf32" if self._tf32 and artifact.precision == "float32" else None
+        return OnnxRuntimeSession(session, self.name, precision or artifact.precision, "cuda:0")
+
+
+def create_session(
+    path: Path, providers: list[Any], runtime: str, profile: Path | None = None
+) -> Any:
+    """An `InferenceSession` that is silent, has one thread and never falls back by itself.
+
+    One thread: start-up and layers of this size gain nothing from more.
+
+    Raises:
+        RuntimeUnavailable: ONNX Runtime declines the file or the providers.
+    """
+    with translated(f"load {path.name}", runtime):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = FATAL_ONLY
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+            onnxruntime.set_default_logger_severity(FATAL_ONLY)
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=providers, enable_fallback=0
+        )
+        session.disable_fallback()
+    return session
+
+
+def _profiled(session: Any, artifact: Artifact, runtime: str) -> tuple[Placed, ...]:
+    """Run one row of one step, and read from the profile where each node ran."""
+    feeds = {
+        spec.name: np.ones([1 if isinstance(n, str) else n for n in spec.shape], spec.dtype)
+        for spec in artifact.signature.inputs
+    }
+    with translated("run the model on the device", runtime):
+        session.run(None, feeds)
+        return placements(json.loads(Path(session.end_profiling()).read_text("utf-8")))
+
+
+def _reasons(path: Path) -> dict[str, str]:
+    import onnx
+
+    return reasons_to_decline(onnx.load(str(path), load_external_data=False).graph.node)

@@ -38,7 +38,7 @@ class OracleSession:
         return None
 
 
-class OracleRuntime:
+class Oracle:
     """Runs a model, not a file. Implements `contracts.Runtime`."""
 
     name = "oracle"

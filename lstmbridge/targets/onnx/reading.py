@@ -22,7 +22,7 @@ from lstmbridge.errors import SourceUnreadable
 from lstmbridge.gates import Array
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.targets.onnx.wire import Malformed, Span, skim
-from lstmbridge.targets.onnx.writing import EXPRESSIONS, OWN_KEYS, PREFIX
+from lstmbridge.targets.onnx.writing import EXPRESSIONS, OWN
 
 INITIAL = "initial_"
 """Inputs so named count as inputs even when the file holds a default for them."""
@@ -150,14 +150,13 @@ def artifact_of(file: OnnxFile) -> Artifact:
         tuple(_spec(one, file.path) for one in graph.output),
     )
     metadata = {one.key: one.value for one in file.proto.metadata_props}
-    ours = {key[len(PREFIX) :]: text for key, text in metadata.items() if key.startswith(PREFIX)}
     return Artifact(
         path=file.path,
         target="onnx",
         signature=signature,
         precision=_precision(signature),
-        expressions=_expressions(ours.get(EXPRESSIONS, "[]")),
-        metadata={key: text for key, text in ours.items() if key not in OWN_KEYS},
+        expressions=_expressions(metadata.get(EXPRESSIONS, "[]")),
+        metadata={key: text for key, text in metadata.items() if not key.startswith(OWN)},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ class OnnxTarget:
                 where=str(artifact.path),
             )
         return LedgerReader(file).read(model)
+
+    def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
+        """Add `metadata` to the file; the bytes that were verified stay as they are."""
+        from lstmbridge.targets.onnx.annotate import append_metadata
+
+        append_metadata(artifact.path, metadata)
+        return replace(artifact, metadata={**artifact.metadata, **metadata})
+
+    def usage(self, artifact: Artifact) -> str:
+        """How to run the artifact with ONNX Runtime alone; "" where states must be fed."""
+        from lstmbridge.targets.onnx.annotate import loading_code
+
+        needed = [spec.name for spec in artifact.signature.inputs if not spec.optional]
+        return loading_code(artifact.path) if needed == ["inputs"] else ""
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The files of the artifact at `path`: itself, and its external data if there is any."""

@@ -115,7 +115,9 @@ def skim(data: memoryview) -> tuple[onnx.ModelProto, dict[str, Span]]:
             head += data[one.begin : one.end]
     if not found:
         raise Malformed("there is no graph in it")
-    return _parsed(onnx.ModelProto(), bytes(head) + prefix(MODEL_GRAPH, len(graph)) + graph), spans
+    model = onnx.ModelProto()
+    _parse(model, bytes(head) + prefix(MODEL_GRAPH, len(graph)) + graph)
+    return model, spans
 
 
 def _skim_graph(data: memoryview, graph: Field, spans: dict[str, Span]) -> bytes:
@@ -130,21 +132,19 @@ def _skim_graph(data: memoryview, graph: Field, spans: dict[str, Span]) -> bytes
                 span = Span(part.content, part.end - part.content)
             else:
                 rest += data[part.begin : part.end]
-        tensor = _parsed(onnx.TensorProto(), bytes(rest))
+        tensor = onnx.TensorProto()
+        _parse(tensor, bytes(rest))
         if span is not None:
             spans[tensor.name] = span
         out += prefix(GRAPH_INITIALIZER, len(rest)) + rest
     return bytes(out)
 
 
-def _parsed(message: onnx.ModelProto | onnx.TensorProto, data: bytes):  # type: ignore[no-untyped-def] # noqa: ANN202
-    from google.protobuf.message import DecodeError
-
+def _parse(message: onnx.ModelProto | onnx.TensorProto, data: bytes) -> None:
     try:
         message.ParseFromString(data)
-    except DecodeError as error:
+    except Exception as error:  # protobuf's own, whose package is onnx's affair
         raise Malformed(str(error)) from error
-    return message
 
 
 def write_stream(

@@ -20,12 +20,9 @@ from lstmbridge.targets.onnx.builder import Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
 from lstmbridge.targets.onnx.wire import tensor_size, write_stream
 
-PREFIX = "lstmbridge."
-"""Of every metadata key in the file; taken off again when it is read."""
-EXPRESSIONS = "expressions"
-PRECISION = "precision"
-OWN_KEYS = (EXPRESSIONS, PRECISION, "gate_order")
-"""Metadata that the target itself adds."""
+OWN = "lstmbridge.onnx."
+"""Before the keys of the metadata that the target itself adds."""
+EXPRESSIONS = OWN + "expressions"
 
 PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes of one protobuf message, less a margin for the graph itself."""
@@ -50,7 +47,7 @@ def write_model(
         model: what it was planned from.
         path: where to.
         versions: opset, IR version.
-        metadata: what the file carries beside the weights, without `PREFIX`.
+        metadata: what the file carries beside the weights.
     """
     proto = _proto(plan, model, versions, metadata)
     total = sum(weight.nbytes for weight in plan.weights)
@@ -86,14 +83,9 @@ def _proto(
         producer_name="lstmbridge",
         producer_version=lstmbridge.__version__,
     )
-    precision = next(spec.dtype for spec in plan.signature.outputs).name
-    own = {
-        EXPRESSIONS: _expressions_json(plan.expressions),
-        PRECISION: precision,
-        "gate_order": str(ONNX_LSTM),
-    }
+    own = {EXPRESSIONS: _expressions_json(plan.expressions), OWN + "gate_order": str(ONNX_LSTM)}
     for key, value in sorted({**metadata, **own}.items()):
-        proto.metadata_props.add(key=PREFIX + key, value=value)
+        proto.metadata_props.add(key=key, value=value)
     return proto
 
 
