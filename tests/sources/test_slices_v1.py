@@ -94,7 +94,9 @@ def test_an_unpacked_list_of_numbers_is_read_too(writer, tmp_path):
     assert np.array_equal(loaded, KERNEL[0])
 
 
-EXTENTS = st.lists(st.tuples(st.integers(0, 2**40), st.integers(-1, 2**40)), min_size=2, max_size=2)
+EXTENTS = st.lists(
+    st.tuples(st.integers(0, 2**40), st.integers(-1, 2**40)), min_size=2, max_size=2
+)
 
 
 @given(EXTENTS, EXTENTS)
