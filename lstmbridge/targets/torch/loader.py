@@ -61,8 +61,16 @@ def load_module(path: Path) -> BridgeModule:
     architecture = architecture_of(content, path)
     from lstmbridge.targets.torch.modules import build
 
-    with torch.device("meta"):  # nothing is allocated, and no random number is drawn
-        module = build(architecture)
+    try:
+        with torch.device("meta"):  # nothing is allocated, and no random number is drawn
+            module = build(architecture)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise SourceUnreadable(
+            f"no module can be built from the file's architecture: {error}",
+            expected="what lstmbridge writes",
+            where=str(path),
+            advice="convert the checkpoint again",
+        ) from error
     wanted = {key: (tuple(p.shape), architecture.dtype) for key, p in module.state_dict().items()}
     have = {key: (tuple(a.shape), str(a.dtype)) for key, a in content.tensors.items()}
     if wanted != have:

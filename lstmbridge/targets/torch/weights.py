@@ -35,10 +35,9 @@ _NATIVE_ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 def stored_dtype(model: Model) -> np.dtype[Any]:
     """The narrowest precision that holds every stored number of `model` exactly."""
     dtypes = {cut.dtype for layer in model.layers for cut in _stored(layer.cell)}
-    first, *others = sorted(dtypes, key=str)
-    for other in others:
-        first = np.promote_types(first, other)
-    return first
+    if len(dtypes) == 1:
+        return dtypes.pop()
+    return np.dtype(np.float64 if np.dtype(np.float64) in dtypes else np.float32)
 
 
 def _stored(cell: LSTM) -> list[Weights]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,37 +148,23 @@ ZOO |= {
 }
 
 
-@pytest.fixture
-def cell() -> Callable[..., LSTM]:
-    """Makes a cell: (rng, inputs, units, **options)."""
-    return make_cell
+class Lab:
+    """What a test needs: networks, feeds for them, and a folder."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cell = make_cell
 
-@pytest.fixture
-def named() -> Callable[..., Model]:
-    """Makes one network of the zoo by name; options go to every cell."""
-
-    def make(name: str, *, seed: int = 0, **options: Any) -> Model:
+    def model(self, name: str, *, seed: int = 0, **options: Any) -> Model:
+        """One network of the zoo by name; options go to every cell."""
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         return Model(name, ZOO[name](rng, **options))
 
-    return make
-
-
-@pytest.fixture(params=list(ZOO))
-def kind(request: pytest.FixtureRequest) -> str:
-    """The name of each network of the zoo."""
-    return str(request.param)
-
-
-@pytest.fixture
-def feeds_for() -> Callable[..., dict[str, np.ndarray]]:
-    """Feeds for a model: ragged lengths with 0 and full, states with c different from h."""
-
-    def make(
-        model: Model, *, batch: int = 4, time: int = 6, seed: int = 1, states: bool = True,
+    def feeds(
+        self, model: Model, *, batch: int = 4, time: int = 6, seed: int = 1, states: bool = True,
         lengths: bool = True, dtype: Any = np.float64,
     ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Ragged lengths with 0 and full among them, states with c different from h."""
         rng = np.random.default_rng(seed)
 
         def draw(*shape: int) -> np.ndarray:
@@ -194,4 +181,13 @@ def feeds_for() -> Callable[..., dict[str, np.ndarray]]:
                     feeds[layer.initial_name(state)] = draw(batch, width)
         return feeds
 
-    return make
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+@pytest.fixture(params=list(ZOO))
+def kind(request: pytest.FixtureRequest) -> str:
+    """The name of each network of the zoo."""
+    return str(request.param)
