@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lstmbridge.graph.described import Describer
 from lstmbridge.graph.findings import Application, CellEvidence, CellQuery, Construct, Evidence
+from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.lstm_found import LstmFinder
 from lstmbridge.graph.prove import prove
+from lstmbridge.graph.runs import RunFinder
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 
@@ -16,7 +19,11 @@ from lstmbridge.graph.variables import QueryVariables
 def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
     tracer = Tracer(network_of(graph))
     evidence = {query.layer: _cell(tracer, query) for query in cells}
-    return Evidence(graph.where, evidence, ())
+    applications = [a for cell in evidence.values() for a in cell.applications]
+    gluer = Gluer(tracer, applications, {query.layer: query for query in cells})
+    describer = Describer(tracer, gluer)
+    runs = [describer.describe(stack) for stack in RunFinder(tracer, gluer).stacks()]
+    return Evidence(graph.where, evidence, tuple(runs))
 
 
 def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:

@@ -172,6 +172,7 @@ class Run:
         constructs: what keeps this from being a plain stack of its layers, nothing omitted.
         notes: the same for what surrounds the stack and does not change it.
         dropouts: nodes of dropouts that were seen through.
+        nodes: of all applications, layer by layer.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Run:
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
     dropouts: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

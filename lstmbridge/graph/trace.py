@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -175,8 +175,10 @@ class Tracer:
             return ((name, 0), (name, 1))
         return ((name, position if kind in {"IdentityN", RETURN} else 0),)
 
-    def alternatives(self, tensor: Tensor) -> tuple[Alternative, ...]:
-        """All tensors that `tensor` may be, by conds, Ifs and Selects.
+    def alternatives(
+        self, tensor: Tensor, stops: Container[Tensor] = ()
+    ) -> tuple[Alternative, ...]:
+        """All tensors that `tensor` may be, by conds, Ifs and Selects; `stops` stay whole.
 
         A choice between equal things is no choice.
         """
@@ -188,7 +190,7 @@ class Tracer:
             if at.tensor in seen:
                 continue
             seen.add(at.tensor)
-            branches = self._branches(at.tensor)
+            branches = () if at.choices and at.tensor in stops else self._branches(at.tensor)
             if not branches:
                 found[at.tensor] = at.choices
             choices = (*at.choices, at.tensor[0])

@@ -1,0 +1,148 @@
+"""What stands between cells: is a tensor a cell's output, a residual sum, or something else?
+
+Asked by structure first, and by numbers where structure does not say it at once: the cells'
+outputs are given random values, and what lies between is evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lstmbridge.errors import NotRecognised
+from lstmbridge.gates import Array
+from lstmbridge.graph.evaluate import Evaluation
+from lstmbridge.graph.findings import Application, CellQuery, Construct
+from lstmbridge.graph.network import Tensor
+from lstmbridge.graph.slices import Slice, construct_kind, slice_back
+from lstmbridge.graph.trace import Alternative, Tracer
+
+TOLERANCE = 1e-12
+"""Of numbers of size 1 that are moved, or added once."""
+_BATCH = 3
+
+
+@dataclass(frozen=True)
+class Glue:
+    """How a tensor follows from cells.
+
+    Attributes:
+        cell: the application that it follows from, None where none.
+        residual: it is that application's h plus its x; else it is its h.
+        problem: what it is instead.
+        behind: what it depends on where no cell is on the way.
+        choices: Merges and Selects on the way.
+    """
+
+    cell: Application | None = None
+    residual: bool = False
+    problem: Construct | None = None
+    behind: Slice | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Gluer:
+    """Answers for one set of applications (not those of whole sequences)."""
+
+    tracer: Tracer
+    applications: Sequence[Application]
+    queries: Mapping[str, CellQuery]
+    outputs: dict[Tensor, tuple[Application, str]] = field(init=False)
+    states: set[Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index outputs and states."""
+        self.outputs = {}
+        self.states = set()
+        for app in self.applications:
+            self.outputs[app.c] = (app, "c")
+            self.outputs[app.h] = (app, "h")
+            self.states |= {app.h_prev, app.c_prev}
+
+    def options(self, tensor: Tensor) -> tuple[Alternative, ...]:
+        """The tensors that `tensor` may be; earlier steps' states are not looked into."""
+        return self.tracer.alternatives(tensor, self.states | set(self.outputs))
+
+    def explain(self, tensor: Tensor, layer: str) -> Glue:
+        """What `tensor` is, apart from zeros past a row's end.
+
+        Args:
+            tensor: an input of a cell, or what leaves a loop.
+            layer: for messages.
+        """
+        options = self.options(tensor)
+        choices = tuple(name for o in options for name in o.choices)
+        real = [o.tensor for o in options if not self.tracer.is_zeros(o.tensor)]
+        if len(real) != 1:
+            node = choices[0] if choices else tensor[0]
+            seen = [self._one(t, layer) for t in real]
+            if all(glue.cell is None and glue.problem is None for glue in seen):
+                return Glue(behind=slice_back(self.tracer, tensor, self.outputs), choices=choices)
+            detail = f"the input of {layer} is chosen among {len(real)} tensors"
+            return Glue(problem=Construct("masking", node, layer, detail), choices=choices)
+        glue = self._one(real[0], layer)
+        return Glue(glue.cell, glue.residual, glue.problem, glue.behind, choices)
+
+    def _one(self, tensor: Tensor, layer: str) -> Glue:
+        known = self.outputs.get(tensor)
+        if known is not None and known[1] == "h":
+            return Glue(known[0])
+        behind = slice_back(self.tracer, tensor, self.outputs)
+        if not behind.cells:
+            return Glue(behind=behind)
+        for cell in behind.cells:
+            app, state = self.outputs[cell]
+            if state == "h" and self.equals(tensor, [app], {app.h: 1}):
+                return Glue(app, behind=behind)
+        for cell in behind.cells:
+            app, state = self.outputs[cell]
+            if state == "h" and self.equals(tensor, [app], {app.h: 1, app.x: 1}):
+                return Glue(app, residual=True, behind=behind)
+        return Glue(problem=self.construct(behind, tensor, layer), behind=behind)
+
+    def construct(self, behind: Slice, tensor: Tensor, layer: str) -> Construct:
+        """The name of what stands between cells and `tensor`."""
+        kind, signs = construct_kind(behind.ops.values())
+        node = behind.first(signs) or tensor[0]
+        between = ", ".join(dict.fromkeys(list(behind.ops.values())[:8]))
+        detail = f"between {layer} and the cells around it stands a {kind} ({between})"
+        return Construct(kind, node, layer, detail)
+
+    def random_outputs(self, draw: np.random.Generator) -> dict[Tensor, Array]:
+        """Random values of every cell's new states, and of its input."""
+        values: dict[Tensor, Array] = {}
+        for app in self.applications:
+            query = self.queries[app.layer]
+            values[app.h] = draw.normal(size=(_BATCH, query.output_size))
+            values[app.c] = draw.normal(size=(_BATCH, query.units))
+        return values
+
+    def equals(
+        self, tensor: Tensor, apps: Sequence[Application], terms: Mapping[Tensor, int]
+    ) -> bool:
+        """Whether `tensor` is the sum of `terms`, by numbers."""
+        draw = np.random.default_rng(7)
+        given: dict[Tensor, Array] = {}
+        for app in apps:
+            query = self.queries[app.layer]
+            given[app.h] = draw.normal(size=(_BATCH, query.output_size))
+            given[app.c] = draw.normal(size=(_BATCH, query.units))
+            given.setdefault(app.x, draw.normal(size=(_BATCH, query.input_size)))
+        if tensor in given and terms.keys() != {tensor}:
+            return False
+        try:
+            value = Evaluation(self.tracer.network, self.tracer.resolve, given)(tensor)
+            wanted = sum(given[t] * k for t, k in terms.items())
+        except (NotRecognised, ValueError):
+            return False
+        return same(value, wanted)
+
+
+def same(value: Array, wanted: Array) -> bool:
+    """Whether two arrays agree to float64's rounding, shape and all."""
+    return np.shape(value) == np.shape(wanted) and bool(
+        np.all(np.abs(value - wanted) <= TOLERANCE * (1.0 + np.abs(wanted)))
+    )

@@ -1,0 +1,160 @@
+"""What goes into a loop over time and what comes out of it: TensorArrays, layout, direction.
+
+Semantics: `dynamic_rnn` reads step t of a time-major tensor from one TensorArray and writes
+step t of its output to another; TensorLists are the same thing in TensorFlow 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstmbridge.errors import NotRecognised
+from lstmbridge.graph.evaluate import Evaluation
+from lstmbridge.graph.masks import is_counter
+from lstmbridge.graph.network import Loop, Op, Tensor
+from lstmbridge.graph.slices import READS
+from lstmbridge.graph.trace import Tracer
+
+# which input of the operation that fills an array is the whole tensor
+_FILLS: Mapping[str, int] = {
+    "TensorArrayScatter": 2,
+    "TensorArrayScatterV2": 2,
+    "TensorArrayScatterV3": 2,
+    "TensorArrayUnpack": 1,
+    "TensorListFromTensor": 0,
+}
+# which input of the operation that writes one step is the step's value
+_WRITES: Mapping[str, int] = {
+    "TensorArrayWrite": 2,
+    "TensorArrayWriteV2": 2,
+    "TensorArrayWriteV3": 2,
+    "TensorListSetItem": 2,
+}
+_COLLECTS = frozenset({
+    "TensorArrayGather",
+    "TensorArrayGatherV2",
+    "TensorArrayGatherV3",
+    "TensorArrayPack",
+    "TensorListStack",
+})
+_LONGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A tensor over time, as it stands before it is transposed and reversed for a loop.
+
+    Attributes:
+        tensor: resolved.
+        time_major: time is its first axis.
+        reversed: ``no``, ``full`` or ``lengths``.
+        lengths: the node that gives the lengths of a reversal by lengths.
+    """
+
+    tensor: Tensor
+    time_major: bool
+    reversed: str
+    lengths: str | None = None
+
+
+def read_sequence(tracer: Tracer, read: Op) -> tuple[Tensor | None, str]:
+    """The time-major tensor of which `read` takes one step per step.
+
+    Returns:
+        The tensor, and ""; or None and why it is not read in order.
+    """
+    if read.kind not in READS or len(read.inputs) != 3:
+        return None, f"{read.name!r} does not read a step of a sequence"
+    if not is_counter(tracer, tracer.resolve(read.inputs[1])):
+        return None, f"{read.name!r} does not read step t at step t"
+    carrier = read.inputs[0] if read.kind == "TensorListGetItem" else read.inputs[2]
+    fill = tracer.op(carrier)
+    position = _FILLS.get(fill.kind)
+    if position is None or position >= len(fill.inputs):
+        return None, f"{read.name!r} reads from a {fill.kind} ({fill.name!r})"
+    return fill.inputs[position], ""
+
+
+def written_steps(tracer: Tracer, loop: Loop) -> list[tuple[Op, Tensor, tuple[Tensor, ...]]]:
+    """(the write, the value of one step, the whole tensors outside) of each output of a loop."""
+    found = []
+    for variable in loop.variables:
+        for option in tracer.alternatives(variable.following):
+            write = tracer.network.op(option.tensor[0])
+            position = _WRITES.get(write.kind)
+            if position is None or position >= len(write.inputs):
+                continue
+            wholes = tuple(
+                (name, 0)
+                for left in variable.exits
+                for name, _ in tracer.uses(left)
+                if tracer.network.op(name).kind in _COLLECTS
+            )
+            found.append((write, write.inputs[position], wholes))
+    return found
+
+
+def unwound(tracer: Tracer, tensor: Tensor) -> Sequence:
+    """See through the transposes and reversals in front of a time-major tensor."""
+    axis, reverse, lengths = 0, "no", None
+    at = tracer.resolve(tensor)
+    for _ in range(_LONGEST):
+        op = tracer.network.op(at[0])
+        if op.kind == "Transpose" and _swaps_time(tracer, op):
+            axis = 1 - axis
+        elif (op.kind == "ReverseV2" and _axes(tracer, op) == [axis] and reverse == "no") or (op.kind == "Reverse" and _flags(tracer, op) == [axis] and reverse == "no"):
+            reverse = "full"
+        elif (
+            op.kind == "ReverseSequence"
+            and len(op.inputs) == 2
+            and op.attrs.get("seq_dim") == axis
+            and op.attrs.get("batch_dim", 0) == 1 - axis
+            and reverse == "no"
+        ):
+            reverse, lengths = "lengths", tracer.op(op.inputs[1]).name
+        else:
+            break
+        at = tracer.resolve(op.inputs[0])
+    return Sequence(at, axis == 0, reverse, lengths)
+
+
+def _swaps_time(tracer: Tracer, op: Op) -> bool:
+    """Whether a Transpose exchanges the first two axes and leaves the rest."""
+    try:
+        order = Evaluation(tracer.network, tracer.resolve)(op.inputs[1])
+    except (NotRecognised, IndexError):
+        return _made_for_time(tracer, op)
+    numbers = [int(k) for k in np.ravel(order)]
+    return numbers[:2] == [1, 0] and numbers[2:] == list(range(2, len(numbers)))
+
+
+def _made_for_time(tracer: Tracer, op: Op) -> bool:
+    """``concat([1, 0], range(2, rank))``, with a rank that is known only at run time."""
+    if len(op.inputs) != 2:
+        return False
+    joined = tracer.op(op.inputs[1])
+    if joined.kind != "ConcatV2" or len(joined.inputs) != 3:
+        return False
+    front = tracer.constant(joined.inputs[0])
+    rest = tracer.op(joined.inputs[1])
+    return (
+        front is not None
+        and list(front.ravel()) == [1, 0]
+        and rest.kind == "Range"
+        and tracer.scalar(rest.inputs[0]) == 2
+        and tracer.op(rest.inputs[1]).kind == "Rank"
+        and tracer.scalar(rest.inputs[2]) == 1
+    )
+
+
+def _axes(tracer: Tracer, op: Op) -> list[int] | None:
+    value = tracer.constant(op.inputs[1]) if len(op.inputs) == 2 else None
+    return None if value is None else [int(k) for k in value.ravel()]
+
+
+def _flags(tracer: Tracer, op: Op) -> list[int] | None:
+    value = tracer.constant(op.inputs[1]) if len(op.inputs) == 2 else None
+    return None if value is None else [k for k, on in enumerate(value.ravel()) if on]
