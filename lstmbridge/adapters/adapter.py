@@ -10,7 +10,7 @@ from lstmbridge.adapters.dialects import Path
 from lstmbridge.adapters.facts import check_hints, open_to
 from lstmbridge.adapters.leftovers import reasons
 from lstmbridge.adapters.parts import Built, build_part, chosen, part_names
-from lstmbridge.adapters.sites import find_sites, strays
+from lstmbridge.adapters.sites import find_sites, lookalikes, strays
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.surroundings import Surroundings, look_around
 from lstmbridge.adapters.topology import Draft, assemble
@@ -125,7 +125,7 @@ def _warnings(
 
 def _nothing(source: Source, variables: Variables, hints: Hints) -> NoMatch:
     """What was seen where no cell is, nearest misses first."""
-    if variables.averages and not hints.ema:
+    if variables.averages:
         shadowed = sort_variables(source, replace(hints, ema=True))
         if find_sites(shadowed.weights, hints):
             raise FactMissing(
@@ -136,10 +136,17 @@ def _nothing(source: Source, variables: Variables, hints: Hints) -> NoMatch:
             )
     misses = sorted(variables.weights.values(), key=_likeness)
     shown = ", ".join(str(s) for s in misses[:_SHOWN]) or "no variable at all"
+    shaped = lookalikes(variables.weights)
+    hint = (
+        f". {shaped[0]} has the shapes of an LSTM: if it is one, say --cell LSTMCell "
+        f"--select {shaped[0]}"
+        if shaped
+        else ""
+    )
     more = f", and {len(misses) - _SHOWN} more" if len(misses) > _SHOWN else ""
     return NoMatch(
         str(source.path),
-        f"no variable lies where a TensorFlow 1 cell would put it; there are {shown}{more}",
+        f"no variable lies where a TensorFlow 1 cell would put it; there are {shown}{more}{hint}",
     )
 
 

@@ -153,7 +153,8 @@ def resolve(site: Site, hints: Hints, room: frozenset[str]) -> Resolved:
         cell = Fact.read(row.name, f"names of variables, {era}")
     else:
         cell = Fact.assumed(row.name, f"names that {row.name} and {row.shares[0]} share")
-        doubts.append(row.doubt)
+        if "cell_clip" not in room:
+            doubts.append(row.doubt)
     options: dict[str, Fact[Any]] = {}
     for option, meant in row.options.items():
         if _fixed(site, row, option):

@@ -73,6 +73,11 @@ FOREIGN_CLASSES: tuple[ForeignClass, ...] = (
     ForeignClass("MinimalRNNCell", ("minimal_rnn_cell",), ("kernel",)),
     ForeignClass("WeightNormLSTMCell", ("weight_norm_lstm_cell",), ("kernel",)),
     ForeignClass(
+        "a Keras recurrent layer",
+        ("lstm", "gru", "simple_rnn", "lstm_cell", "gru_cell", "simple_rnn_cell"),
+        ("recurrent_kernel",),
+    ),
+    ForeignClass(
         "CudnnLSTM or CudnnGRU parameters in cuDNN's own layout",
         ("cudnn_lstm", "cudnn_gru", "cudnn_rnn_relu", "cudnn_rnn_tanh"),
         ("opaque_kernel",),

@@ -88,7 +88,12 @@ def find_sites(weights: Mapping[str, Stored], hints: Hints) -> list[Site]:
         if site is not None:
             sites.append(site)
             taken |= site.owned
-    return sorted(sites, key=lambda site: site.path)
+    return sorted(sites, key=lambda site: [_numerically(segment) for segment in site.path])
+
+
+def _numerically(segment: str) -> list[tuple[int, str]]:
+    """A key by which ``layer_2`` comes before ``layer_10``."""
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", segment)]
 
 
 def _class_scope(segments: Path) -> int | None:
@@ -261,3 +266,17 @@ def strays(sites: Iterable[Site], weights: Mapping[str, Stored]) -> dict[str, St
     """The variables that are no cell's."""
     taken = {name for site in sites for name in site.owned}
     return {name: s for name, s in weights.items() if name not in taken}
+
+
+def lookalikes(weights: Mapping[str, Stored]) -> list[str]:
+    """Scopes that lie nowhere in particular and hold what would fit as a cell."""
+    scopes = {tuple(name.split("/")[:-1]) for name in weights}
+    found = []
+    for path in sorted(scopes - {()}):
+        names = _within(path, weights)
+        for family in FAMILIES:
+            row = family.class_called(family.own_name)
+            site = _spelled(path, names, family, row) if row is not None else None
+            if site and site.problem is None and not _NO_CELL.fullmatch(path[-1]):
+                found.append(site.scope)
+    return found

@@ -18,8 +18,8 @@ from lstmbridge.errors import FactConflict, FactMissing, NotRecognised, UsageErr
 
 _SLOT = re.compile(r"(" + "|".join(map(re.escape, OPTIMIZER_SLOTS)) + r")(_\d+)?")
 _AVERAGE = re.compile(AVERAGE + r"(_\d+)?")
-_OWN_AVERAGE = re.compile(r"(?i).*(ema|moving|average|avg|shadow)(_?\d+)?")
-_OPTIMIZER_SCOPE = re.compile(r"(?i)(optimizers?|optimize_?loss|training|train)(_\d+)?")
+_OWN_AVERAGE = re.compile(r"(?i)(.*_)?(\w*average|ema|avg|shadow|moving)(_.*|\d+)?")
+_OPTIMIZER_SCOPE = re.compile(r"(?i)(optimizers?|optimize_?loss)(_\d+)?")
 # Long enough that nobody calls a scope so; with one more segment behind it, a variable's slot.
 _VARIABLES = re.compile(
     r"(recurrent_)?kernel|bias|weights|biases|Matrix|Bias|gamma|beta|[wW]_[ifoIFO]_diag"
@@ -86,7 +86,7 @@ def sort_variables(source: Source, hints: Hints) -> Variables:
         weights,
         tuple(ignored),
         frozenset(new_of_old.get(name, name) for name in averaged),
-        frozenset() if hints.ema else frozenset(new_of_old.get(n, n) for n in shadows),
+        frozenset() if hints.ema is not None else frozenset(new_of_old.get(n, n) for n in shadows),
     )
 
 

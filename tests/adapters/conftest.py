@@ -1,0 +1,121 @@
+"""A source made of shapes: what adapters see of a checkpoint, without any numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmbridge.adapters import recognise
+from lstmbridge.contracts import Hints, Recognition
+from lstmbridge.graph.graphdef import Graph
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class FakeTensor:
+    """A named shape. Loading it counts its elements up from 0."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float32))
+    location: str = "nowhere"
+    may_load: bool = False
+
+    def load(self):
+        if not self.may_load:
+            raise AssertionError(f"an adapter read the numbers of {self.name}")
+        return np.arange(np.prod(self.shape), dtype=self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class FakeSource:
+    """A `Source` with tensors only."""
+
+    tensors: Mapping[str, FakeTensor]
+    shown_graph: Graph | None = None
+    path: Path = Path("model.ckpt")
+    format: str = "fake"
+    files: tuple[Path, ...] = ()
+    producer: str | None = None
+
+    def graph(self):
+        return self.shown_graph
+
+    def sha256(self):
+        return ""
+
+    def close(self):
+        pass
+
+
+def make_source(shapes: Mapping[str, tuple[int, ...]], *, dtypes=None, may_load=False, **more):
+    dtypes = dtypes or {}
+    tensors = {
+        name: FakeTensor(
+            name, tuple(shape), np.dtype(dtypes.get(name, np.float32)), may_load=may_load
+        )
+        for name, shape in shapes.items()
+    }
+    return FakeSource(tensors, **more)
+
+
+@pytest.fixture(scope="session")
+def source() -> Callable[..., FakeSource]:
+    return make_source
+
+
+@pytest.fixture(scope="session")
+def see() -> Callable[..., Recognition]:
+    """Recognise a dict of shapes under hints given as keywords."""
+
+    def look(shapes: Mapping[str, tuple[int, ...]], **hints) -> Recognition:
+        return recognise(make_source(shapes), Hints(**hints))
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def lstm() -> Callable[..., Shapes]:
+    """Shapes of one LSTM cell: lstm("rnn/lstm_cell", 5, 2)."""
+
+    def cell(
+        scope: str,
+        inputs: int,
+        units: int,
+        *,
+        proj: int = 0,
+        peep: bool = False,
+        bias: str = "bias",
+    ) -> Shapes:
+        output = proj or units
+        prefix = f"{scope}/" if scope else ""
+        shapes = {
+            f"{prefix}kernel": (inputs + output, 4 * units),
+            f"{prefix}bias": (4 * units,),
+        }
+        if peep:
+            shapes.update({f"{prefix}w_{g}_diag": (units,) for g in "ifo"})
+        if proj:
+            shapes[f"{prefix}projection/kernel"] = (units, proj)
+        return shapes
+
+    return cell
+
+
+@pytest.fixture(scope="session")
+def stack(lstm) -> Callable[..., Shapes]:
+    """Shapes of a MultiRNNCell: stack(scope, "basic_lstm_cell", 5, [2, 2])."""
+
+    def layers(scope: str, cell: str, inputs: int, units: list[int]) -> Shapes:
+        shapes: Shapes = {}
+        for k, width in enumerate(units):
+            shapes.update(lstm(f"{scope}/cell_{k}/{cell}", inputs, width))
+            inputs = width
+        return shapes
+
+    return layers

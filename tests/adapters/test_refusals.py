@@ -1,0 +1,198 @@
+"""What is known by name and not converted, and what is not known at all."""
+
+import pytest
+
+from lstmbridge.adapters import TensorFlow1Adapter
+from lstmbridge.contracts import Hints, NoMatch
+from lstmbridge.errors import CannotExpress, NotRecognised
+
+CLASSES = [
+    ("GRUCell", "rnn/gru_cell", {"gates/kernel": (9, 12), "candidate/kernel": (9, 6)}),
+    ("GRUCell", "RNN/GRUCell", {"Gates/Linear/Matrix": (9, 12), "Gates/Linear/Bias": (12,)}),
+    ("GRUBlockCell", "rnn/gru_cell", {"w_ru": (9, 12), "b_ru": (12,), "w_c": (9, 6)}),
+    ("GRUBlockCell", "rnn/GRUBlockCell", {"w_ru": (9, 12), "w_c": (9, 6)}),
+    ("BasicRNNCell", "rnn/basic_rnn_cell", {"kernel": (9, 6), "bias": (6,)}),
+    (
+        "LayerNormBasicLSTMCell",
+        "rnn/layer_norm_basic_lstm_cell",
+        {"kernel": (9, 24), "input/gamma": (6,)},
+    ),
+    (
+        "CoupledInputForgetGateLSTMCell",
+        "rnn/coupled_input_forget_gate_lstm_cell",
+        {"W_0": (9, 18), "B": (18,)},
+    ),
+    ("UGRNNCell", "rnn/ugrnn_cell", {"kernel": (9, 12), "bias": (12,)}),
+    ("IntersectionRNNCell", "rnn/intersection_rnn_cell", {"kernel": (6, 12), "bias": (12,)}),
+    ("NASCell", "rnn/nas_cell", {"kernel": (3, 40), "recurrent_kernel": (5, 40)}),
+    ("IndyLSTMCell", "rnn/indy_lstm_cell", {"kernel_w": (3, 20), "kernel_u": (1, 20)}),
+    ("GLSTMCell", "rnn/glstm_cell", {"group0/kernel": (8, 16), "bias_i": (4,)}),
+    ("PhasedLSTMCell", "rnn/phased_lstm_cell", {"mask_gates/kernel": (8, 10), "period": (5,)}),
+    ("GridLSTMCell", "rnn/grid_lstm_cell", {"W_f_0_0": (11, 20), "B_f_0": (20,)}),
+    ("ConvLSTMCell", "rnn/conv_lstm_cell", {"kernel": (3, 3, 7, 16), "biases": (16,)}),
+    ("cuDNN", "cudnn_gru", {"opaque_kernel": (90,)}),
+    ("Keras", "lstm", {"kernel": (3, 24), "recurrent_kernel": (6, 24), "bias": (24,)}),
+    ("Keras", "lstm/lstm_cell", {"kernel": (3, 24), "recurrent_kernel": (6, 24), "bias": (24,)}),
+]
+
+
+@pytest.mark.parametrize(("name", "scope", "variables"), CLASSES)
+def test_other_cells_are_refused_by_the_name_of_their_class(see, name, scope, variables):
+    with pytest.raises(CannotExpress) as caught:
+        see({f"{scope}/{variable}": shape for variable, shape in variables.items()})
+    assert name in caught.value.read
+    assert scope in caught.value.read
+
+
+def test_a_gru_under_a_name_of_its_own_is_refused_as_a_gru(see):
+    scope = "rnn/multi_rnn_cell/cell_0/encoder"
+    with pytest.raises(CannotExpress, match="GRUCell"):
+        see({f"{scope}/gates/kernel": (9, 12), f"{scope}/candidate/kernel": (9, 6)})
+
+
+def test_a_stack_with_one_other_cell_is_refused_whole(see, lstm):
+    shapes = lstm("rnn/multi_rnn_cell/cell_0/basic_lstm_cell", 5, 6)
+    shapes["rnn/multi_rnn_cell/cell_1/gru_cell/gates/kernel"] = (12, 12)
+    with pytest.raises(CannotExpress, match="GRUCell"):
+        see(shapes)
+
+
+def test_what_is_refused_beside_a_stack_is_listed_and_warned_of(see, lstm):
+    shapes = lstm("encoder/rnn/basic_lstm_cell", 5, 6)
+    shapes["decoder/rnn/gru_cell/gates/kernel"] = (12, 12)
+    found = see(shapes)
+    assert [part.name for part in found.parts] == ["encoder/rnn"]
+    assert [refusal.where for refusal in found.refusals] == ["decoder/rnn"]
+    assert any("decoder/rnn is not converted" in text for text in found.warnings)
+    with pytest.raises(CannotExpress, match="GRUCell"):
+        see(shapes, select="decoder/rnn")
+
+
+WRAPPERS = [
+    ("HighwayWrapper", "rnn/multi_rnn_cell/cell_0/basic_lstm_cell", {"cell_0/carry_w": (4, 4)}),
+    (
+        "OutputProjectionWrapper",
+        "rnn/output_projection_wrapper/basic_lstm_cell",
+        {"rnn/output_projection_wrapper/kernel": (4, 7)},
+    ),
+    (
+        "InputProjectionWrapper",
+        "rnn/multi_rnn_cell/cell_0/input_projection_wrapper/basic_lstm_cell",
+        {"cell_0/input_projection_wrapper/kernel": (3, 4)},
+    ),
+    (
+        "InputProjectionWrapper",
+        "RNN/MultiRNNCell/Cell0/basic_lstm_cell",
+        {"RNN/MultiRNNCell/Cell0/InputProjectionWrapper/Linear/Matrix": (3, 4)},
+    ),
+    (
+        "OutputProjectionWrapper",
+        "RNN/basic_lstm_cell",
+        {"RNN/OutputProjectionWrapper/Linear/Matrix": (4, 7)},
+    ),
+    (
+        "AttentionCellWrapper",
+        "rnn/attention_cell_wrapper/basic_lstm_cell",
+        {"rnn/attention_cell_wrapper/attention/attn_w": (1, 1, 4, 4)},
+    ),
+    (
+        "AttentionWrapper",
+        "decoder/attention/multi_rnn_cell/cell_0/basic_lstm_cell",
+        {"decoder/attention/attention_layer/kernel": (8, 4)},
+    ),
+    (
+        "AttentionWrapper",
+        "decoder/attention_wrapper/basic_lstm_cell",
+        {"decoder/attention_wrapper/bahdanau_attention/attention_v": (4,)},
+    ),
+    (
+        "AttentionWrapper",
+        "decoder/multi_rnn_cell/cell_0_attention/attention/basic_lstm_cell",
+        {
+            "decoder/multi_rnn_cell/cell_0_attention/attention/luong_attention/attention_g": (),
+            "decoder/multi_rnn_cell/cell_1/basic_lstm_cell/kernel": (8, 16),
+            "decoder/multi_rnn_cell/cell_1/basic_lstm_cell/bias": (16,),
+        },
+    ),
+    (
+        "legacy_seq2seq",
+        "decoder/attention_decoder/lstm_cell",
+        {"decoder/attention_decoder/AttnW_0": (1, 1, 4, 4)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "cell", "variables"), WRAPPERS)
+def test_wrappers_that_change_the_outputs_are_refused_by_name(see, lstm, name, cell, variables):
+    shapes = lstm(cell, 4, 4)
+    shapes |= {
+        n
+        if "/" in n.removeprefix("cell_0/") and not n.startswith("cell_0/")
+        else f"rnn/multi_rnn_cell/{n}": shape
+        for n, shape in variables.items()
+    }
+    with pytest.raises(CannotExpress) as caught:
+        see(shapes)
+    assert name in caught.value.read
+
+
+def test_an_embedding_wrapper_leaves_the_stack_right_and_is_said(see, lstm):
+    shapes = lstm("rnn/embedding_wrapper/basic_lstm_cell", 4, 6)
+    shapes["rnn/embedding_wrapper/embedding"] = (11, 4)
+    found = see(shapes)
+    assert found.parts[0].model.input_size == 4
+    assert any("embedded" in text for text in found.warnings)
+
+
+def test_unknown_variables_inside_the_loop_are_refused_by_their_names(see, lstm):
+    shapes = lstm("rnn/multi_rnn_cell/cell_0/basic_lstm_cell", 5, 4)
+    shapes["rnn/multi_rnn_cell/cell_0/zoneout/p"] = (4,)
+    with pytest.raises(CannotExpress, match="zoneout/p"):
+        see(shapes)
+
+
+def test_unknown_variables_in_the_cells_scope_are_refused_by_their_names(see, lstm):
+    shapes = lstm("rnn/lstm_cell", 5, 4) | {"rnn/lstm_cell/norm/gamma": (4,)}
+    with pytest.raises(NotRecognised, match="norm/gamma"):
+        see(shapes)
+
+
+def test_attention_over_the_outputs_in_another_scope_is_no_wrapper(see, lstm):
+    shapes = lstm("net/bidirectional_rnn/fw/basic_lstm_cell", 5, 4)
+    shapes |= lstm("net/bidirectional_rnn/bw/basic_lstm_cell", 5, 4)
+    shapes |= {"net/attention/dense/kernel": (8, 16), "attention_w": (8,)}
+    assert len(see(shapes).parts) == 1
+
+
+def test_other_layers_in_a_loops_own_scope_are_said(see, lstm):
+    shapes = lstm("net/RNN/basic_lstm_cell", 5, 4) | {"net/RNN/output_w": (4, 9)}
+    found = see(shapes)
+    assert len(found.parts) == 1
+    assert any("output_w" in text for text in found.warnings)
+
+
+def test_a_class_of_the_models_own_with_a_known_name_is_refused(see):
+    scope = "vector_rnn/RNN/LSTMCell"
+    with pytest.raises(NotRecognised, match="W_xh"):
+        see({f"{scope}/W_xh": (10, 44), f"{scope}/W_hh": (11, 44), f"{scope}/bias": (44,)})
+
+
+def test_nothing_recurrent_is_told_with_what_was_seen(source):
+    shapes = {"dense/kernel": (4, 8), "dense/bias": (8,), "net/core/kernel": (7, 8)}
+    shapes["net/core/bias"] = (8,)
+    answer = TensorFlow1Adapter().recognise(source(shapes), Hints())
+    assert isinstance(answer, NoMatch)
+    assert "dense/kernel (4, 8)" in answer.reason
+    assert "--select net/core" in answer.reason
+
+
+def test_the_front_door_raises_where_nothing_recurrent_is(see):
+    with pytest.raises(NotRecognised, match="no recurrent layer"):
+        see({"dense/kernel": (4, 8)})
+    with pytest.raises(NotRecognised, match="no variable at all"):
+        see({})
+
+
+def test_an_object_based_checkpoint_is_named_as_one(see):
+    with pytest.raises(NotRecognised, match="object-based"):
+        see({"layer_with_weights-0/cell/kernel/.ATTRIBUTES/VARIABLE_VALUE": (3, 24)})
