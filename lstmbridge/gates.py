@@ -212,7 +212,8 @@ class GateBlocks(Mapping[str, Array]):
     def join(self, order: GateOrder | Sequence[str], axis: int = -1) -> Array:
         """The blocks laid side by side in `order`, as one new array."""
         gates = order.gates if isinstance(order, GateOrder) else order
-        return np.concatenate([self[gate] for gate in gates], axis=axis)
+        joined: Array = np.concatenate([self[gate] for gate in gates], axis=axis)
+        return joined
 
     def renamed(self, new_of_old: Mapping[str, str]) -> GateBlocks:
         """The same blocks under other gates' names (planting a gate swap, for one)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lstmbridge.arrays.namespace import Namespace, activation, clip
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, GateBlocks
 from lstmbridge.model.cells import LSTM, Cell
 
 A = TypeVar("A")
@@ -56,17 +56,20 @@ def bind(ops: Namespace[A], cell: Cell, weights: Mapping[str, A] | None = None) 
 
 
 def weights_of(cell: Cell) -> dict[str, Array]:
-    """The arrays that the equations of `cell` use, gates side by side in the cell's own order.
+    """The arrays that the equations of `cell` use, by name.
 
-    ``kernel`` (I, 4H), ``recurrent`` (P, 4H); where the cell has them ``bias`` (4H,),
-    ``peephole_i``, ``peephole_f``, ``peephole_o`` (H,) and ``projection`` (H, P).
+    A field without gates has its own name; gates that stand side by side in one array
+    (`Cell.groups`) too, where they are all of the field's gates; otherwise ``peephole_i``,
+    ``recurrent_rz``, ...
     """
-    fused = {"kernel": cell.kernel, "recurrent": cell.recurrent, "bias": cell.bias}
-    arrays = {name: b.join(cell.GATES) for name, b in fused.items() if b is not None}
-    if cell.peephole is not None:
-        arrays.update({f"peephole_{gate}": cell.peephole[gate] for gate in "ifo"})
-    if cell.projection is not None:
-        arrays["projection"] = cell.projection.load()
+    arrays: dict[str, Array] = {}
+    for field, stored in cell.blocks.items():
+        if not isinstance(stored, GateBlocks):
+            arrays[field] = stored.load()
+            continue
+        for group in cell.groups(field):
+            whole = len(group) == len(cell.GATES)
+            arrays[field if whole else f"{field}_{''.join(group)}"] = stored.join(group)
     return arrays
 
 

@@ -1,22 +1,17 @@
-"""Recurrent cells as values: their blocks per gate and their constants. No arithmetic in here.
-
-What a cell computes stands in `equations`. Blocks keep TensorFlow's orientation (rows are what
-comes in, columns are units), so that they are views of the stored kernel.
-"""
+"""Long short-term memory, as TensorFlow's own cells have it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from lstmbridge.gates import GateBlocks, Weights
+from lstmbridge.model.cells.base import Cell
 from lstmbridge.model.facts import Fact
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM:
+class LSTM(Cell):
     """Long short-term memory (Gers et al. 2000), with TensorFlow's every option.
 
     Shapes: I input size, H units, P output size (the projection's width, else H).
@@ -50,22 +45,15 @@ class LSTM:
     GATES: ClassVar[tuple[str, ...]] = ("i", "f", "c", "o")
     STATES: ClassVar[tuple[str, ...]] = ("h", "c")
 
-    def __post_init__(self) -> None:
-        """Refuse blocks that do not fit together.
-
-        Raises:
-            ValueError: naming the block, its shape, and what the others ask for.
-        """
-        expected: list[tuple[str, GateBlocks | Weights | None, tuple[int, ...]]] = [
-            ("kernel", self.kernel, (self.input_size, self.units)),
-            ("recurrent", self.recurrent, (self.output_size, self.units)),
-            ("bias", self.bias, (self.units,)),
-            ("peephole", self.peephole, (self.units,)),
-            ("projection", self.projection, (self.units, self.output_size)),
-        ]
-        for name, block, shape in expected:
-            if block is not None and block.shape != shape:
-                raise ValueError(f"{name} is {block.shape}, the other blocks ask for {shape}")
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """See `Cell.shapes`."""
+        return {
+            "kernel": (self.input_size, self.units),
+            "recurrent": (self.output_size, self.units),
+            "bias": (self.units,),
+            "peephole": (self.units,),
+            "projection": (self.units, self.output_size),
+        }
 
     @property
     def input_size(self) -> int:
@@ -84,25 +72,5 @@ class LSTM:
 
     @property
     def state_sizes(self) -> dict[str, int]:
-        """Width of each state."""
+        """H for c, P for h."""
         return {"h": self.output_size, "c": self.units}
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """As stored."""
-        return self.kernel.dtype
-
-    @property
-    def facts(self) -> dict[str, Fact[Any]]:
-        """The constants that weights do not show, by the name users know."""
-        return {
-            "forget_bias": self.forget_bias,
-            "activation": self.activation,
-            "gate_activation": self.gate_activation,
-            "cell_clip": self.cell_clip,
-            "proj_clip": self.proj_clip,
-        }
-
-
-Cell = LSTM
-"""Every kind of cell there is (a union, once there are more)."""
