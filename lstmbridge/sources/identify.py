@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lstmbridge.sources.files import MappedFile, read_start
 
@@ -28,6 +30,32 @@ _ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
     (".index", "a zip archive with a checkpoint in it"),
     ("checkpoint", "a zip archive with a checkpoint in it"),
 )
+
+
+def _has_ops(graph: Any) -> bool:
+    """Whether a GraphDef has nodes, and each of them is an operation."""
+    return bool(graph.node) and all(node.op for node in graph.node)
+
+
+_MESSAGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "MetaGraphDef",
+        lambda message: _has_ops(message.graph_def),
+        "a graph (.meta) without its variables",
+    ),
+    ("GraphDef", _has_ops, "a graph (a frozen .pb)"),
+    (
+        "SavedModel",
+        lambda message: any(_has_ops(meta.graph_def) for meta in message.meta_graphs),
+        "the graph of a SavedModel (saved_model.pb)",
+    ),
+    (
+        "OnnxModel",
+        lambda message: bool(message.ir_version and message.graph and message.opset_import),
+        "an ONNX model",
+    ),
+)
+"""Any bytes may parse as some message: what counts is that the parts make sense."""
 MOST_MEMBERS = 10_000
 LARGEST_PROTOBUF = 64 << 20
 """Guessing parses no more than this."""
@@ -43,7 +71,13 @@ def describe(path: Path) -> str:
             return words
     if start.startswith(b"PK\x03\x04"):
         return _describe_zip(path)
-    return _describe_start(start) or _describe_protobuf(path) or "of no format that we know"
+    # text comes last: a message may begin with a line break and a brace
+    return (
+        _describe_start(start)
+        or _describe_protobuf(path)
+        or _describe_text(start)
+        or "of no format that we know"
+    )
 
 
 def _describe_start(start: bytes) -> str | None:
@@ -55,12 +89,14 @@ def _describe_start(start: bytes) -> str | None:
         ),
         (start[4:8] == b"TFL3", "a TensorFlow Lite model"),
         (start[5:9] == b"\x00\x00\x00{", "a safetensors file"),
-        (
-            start.lstrip()[:1] in {b"<", b"{"},
-            "a text file (JSON, XML or a web page saved in its place)",
-        ),
     )
     return next((words for fits, words in looks if fits), None)
+
+
+def _describe_text(start: bytes) -> str | None:
+    if start.lstrip()[:1] in {b"<", b"{"} and b"\x00" not in start:
+        return "a text file (JSON, XML or a web page saved in its place)"
+    return None
 
 
 def _describe_zip(path: Path) -> str:
@@ -87,22 +123,11 @@ def _describe_protobuf(path: Path) -> str | None:
     if file.size > LARGEST_PROTOBUF:
         return None
     data = bytes(file.view())
-    looks: tuple[tuple[type, str, str], ...] = (
-        (graph_pb2.MetaGraphDef, "graph_def.node", "a graph (.meta) without its variables"),
-        (graph_pb2.GraphDef, "node", "a graph (a frozen .pb)"),
-        (graph_pb2.SavedModel, "meta_graphs", "the graph of a SavedModel (saved_model.pb)"),
-    )
-    for kind, field, words in looks:
+    for name, is_such, words in _MESSAGES:
         try:
-            message = kind.FromString(data)  # type: ignore[attr-defined]
+            message = getattr(graph_pb2, name).FromString(data)
         except (DecodeError, UnicodeDecodeError, RuntimeError):
             continue
-        if _filled(message, field):
+        if is_such(message):
             return words
     return None
-
-
-def _filled(message: object, field: str) -> bool:
-    for part in field.split("."):
-        message = getattr(message, part)
-    return bool(message)

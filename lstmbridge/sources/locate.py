@@ -61,6 +61,13 @@ def locate(path: Path) -> Located:
     if found is not None:
         return found
     if path.is_file():
+        if data := _DATA.fullmatch(path.name):
+            raise SourceUnreadable(
+                f"{path.name} is the data of a checkpoint whose index is not there",
+                expected=f"a file {data['prefix']}.index beside it",
+                where=str(path),
+                advice="copy all files of the checkpoint into one folder",
+            )
         raise SourceUnreadable(
             f"{path.name} is {describe(path)}",
             expected="a TensorFlow checkpoint: its prefix, one of its files, or its folder",
@@ -288,15 +295,15 @@ def _kind_of_table(path: Path) -> str | None:
         return None
     try:
         entry = Table(file).first()
+        if entry is None or entry[0] != b"":
+            return None
+        # field 1 is a message in the one and a number in the other: neither is the other's
+        if parse(SavedTensorSlices, entry[1], str(path)).HasField("meta"):
+            return V1
+        return V2 if parse(BundleHeaderProto, entry[1], str(path)).num_shards else None
     except SourceUnreadable:
         # opening it will say what is wrong; here the name has to decide
         return V2 if path.name.endswith(".index") else V1
-    if entry is None or entry[0] != b"":
-        return None
-    # field 1 is a message in the one and a number in the other: neither parses as the other
-    if parse(SavedTensorSlices, entry[1], str(path)).HasField("meta"):
-        return V1
-    return V2 if parse(BundleHeaderProto, entry[1], str(path)).num_shards else None
 
 
 # --- nothing found --------------------------------------------------------------------------

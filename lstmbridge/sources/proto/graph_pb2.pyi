@@ -161,3 +161,18 @@ class SavedModel(_message.Message):
     saved_model_schema_version: int
     meta_graphs: _containers.RepeatedCompositeFieldContainer[MetaGraphDef]
     def __init__(self, saved_model_schema_version: _Optional[int] = ..., meta_graphs: _Optional[_Iterable[_Union[MetaGraphDef, _Mapping]]] = ...) -> None: ...
+
+class OnnxModel(_message.Message):
+    __slots__ = ("ir_version", "graph", "opset_import")
+    class OpsetImport(_message.Message):
+        __slots__ = ("version",)
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        version: int
+        def __init__(self, version: _Optional[int] = ...) -> None: ...
+    IR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
+    OPSET_IMPORT_FIELD_NUMBER: _ClassVar[int]
+    ir_version: int
+    graph: bytes
+    opset_import: _containers.RepeatedCompositeFieldContainer[OnnxModel.OpsetImport]
+    def __init__(self, ir_version: _Optional[int] = ..., graph: _Optional[bytes] = ..., opset_import: _Optional[_Iterable[_Union[OnnxModel.OpsetImport, _Mapping]]] = ...) -> None: ...
