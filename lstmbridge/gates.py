@@ -111,7 +111,7 @@ class InMemory:
 
     def load(self) -> Array:
         """A read-only view of the array."""
-        view = self.array.view()
+        view: Array = self.array.view()
         view.flags.writeable = False
         return view
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import click
 import numpy as np
@@ -154,7 +155,7 @@ def read_data(path: Path) -> Feeds:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, BadZipFile) as error:
         raise UsageError(
             f"{path} cannot be read as arrays: {error}",
             expected='an .npz, as np.savez("mine.npz", inputs=x) writes it',

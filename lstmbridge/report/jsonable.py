@@ -134,10 +134,12 @@ def verdict(v: Verdict) -> dict[str, Any]:
             "compared": v.ledger.compared,
             "different": list(v.ledger.different),
             "missing": list(v.ledger.missing),
+            "extra": list(v.ledger.extra),
             "unreadable": v.ledger.unreadable,
         },
         "facts": {name: fact(f) for name, f in v.facts.items()},
         "not_run": list(v.not_run),
+        "tolerance": v.tolerance,
         "seed": v.seed,
         "seconds": v.seconds,
     }

@@ -8,7 +8,9 @@ from typing import Any
 from lstmbridge.contracts import (
     Conversion,
     Inspection,
+    LedgerReport,
     Outcome,
+    OutputComparison,
     Part,
     RuntimeInfo,
     RuntimeResult,
@@ -19,6 +21,9 @@ from lstmbridge.model.facts import Basis, Fact
 from lstmbridge.report.picture import draw
 
 _IGNORED_SHOWN = 12
+_DEPARTED_SHOWN = 4
+_NEAR = 10
+"""From this ratio on, "times what is allowed" is easier to read than a fraction."""
 
 
 def _plural(n: int, noun: str) -> str:
@@ -104,6 +109,15 @@ def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
     return (f"assumed, because nothing states it (--strict makes this an error):{said}",)
 
 
+def _difference(name: str, c: OutputComparison) -> str:
+    place = ", ".join(map(str, c.worst_index))
+    ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{c.ratio:,.3g} times"
+    return (
+        f"{name}[{place}] differs by {c.max_abs:.2g}, {ratio} the {c.allowed:.2g} allowed, "
+        f"on probe {c.probe}"
+    )
+
+
 def _runtime(r: RuntimeResult) -> list[str]:
     head = f"  {r.name} {r.version}".rstrip()
     if r.status in {"unavailable", "error"}:
@@ -113,20 +127,36 @@ def _runtime(r: RuntimeResult) -> list[str]:
     lines = [
         f"{head} ({place}): {_plural(numbers, 'number')} of {_plural(len(r.outputs), 'output')}"
     ]
-    worst = max(r.outputs.items(), key=lambda item: item[1].ratio, default=None)
-    if worst is not None:
-        name, c = worst
-        lines.append(
-            f"    largest difference {c.max_abs:.2g} where {c.allowed:.2g} is allowed "
-            f"({c.ratio:.2g} of it), in {name}{list(c.worst_index)}, probe {c.probe}"
-        )
-    problems = {name: c.problem for name, c in r.outputs.items() if c.problem}
-    lines += [f"    {name}: {text}" for name, text in problems.items()]
-    if r.reason:
-        lines.append(f"    {r.reason}")
-    if r.diagnosis:
+    worst = sorted(r.outputs.items(), key=lambda item: item[1].ratio, reverse=True)
+    departed = [(name, c) for name, c in worst if c.problem or not c.ratio <= 1]
+    if departed:
         lines += [f"    {line}" for line in r.diagnosis.splitlines()]
+        lines += [
+            f"    {_difference(name, c) if c.ratio > 1 else f'{name}: {c.problem}'}"
+            for name, c in departed[:_DEPARTED_SHOWN]
+        ]
+        more = len(departed) - _DEPARTED_SHOWN
+        if more > 0:
+            lines.append(f"    and {_plural(more, 'output')} more")
+    elif worst:
+        lines.append(f"    at worst, {_difference(*worst[0])}")
     return lines
+
+
+def _ledger(ledger: LedgerReport) -> list[str]:
+    if ledger.unreadable:
+        return [f"  weights were not read back: {ledger.unreadable}"]
+    wrong = [
+        *ledger.different,
+        *(f"missing: {name}" for name in ledger.missing),
+        *(f"not in the source: {name}" for name in ledger.extra),
+    ]
+    state = f"{_plural(len(wrong), 'block')} wrong" if wrong else "all bit for bit the source's"
+    line = f"  weights read back from the file: {_plural(ledger.compared, 'number')}, {state}"
+    shown = [f"    {text}" for text in wrong[:_DEPARTED_SHOWN]]
+    if len(wrong) > _DEPARTED_SHOWN:
+        shown.append(f"    and {_plural(len(wrong) - _DEPARTED_SHOWN, 'block')} more")
+    return [line, *shown]
 
 
 def verdict(v: Verdict) -> str:
@@ -137,20 +167,12 @@ def verdict(v: Verdict) -> str:
         Outcome.INCONCLUSIVE: "INCONCLUSIVE",
     }[v.outcome]
     lines = [f"{word}  {_plural(v.comparisons, 'number')} compared in {v.seconds:.2f} s"]
-    lines += [f"  because {reason}" for reason in v.reasons]
+    if v.outcome is not Outcome.FAIL:
+        lines += [f"  because {reason}" for reason in v.reasons]
     for r in v.runtimes:
         lines += _runtime(r)
     if v.ledger is not None:
-        wrong = [*v.ledger.different, *v.ledger.missing]
-        state = (
-            f"{len(wrong)} differ or are missing"
-            if wrong
-            else "all equal the source's, bit for bit"
-        )
-        lines.append(f"  weights read back: {_plural(v.ledger.compared, 'block')}, {state}")
-        lines += [f"    {name}" for name in wrong]
-        if v.ledger.unreadable:
-            lines.append(f"    {v.ledger.unreadable}")
+        lines += _ledger(v.ledger)
     faults = v.faults
     line = f"  planted faults: {faults.caught} of {faults.planted} would have been caught"
     if faults.weakest is not None:
@@ -162,8 +184,11 @@ def verdict(v: Verdict) -> str:
         lines.append(f"    not separable from rounding: {', '.join(faults.missed)}")
     if faults.indistinguishable:
         lines.append(f"    change nothing on these weights: {', '.join(faults.indistinguishable)}")
+    if v.tolerance is not None:
+        lines.append(f"  --tolerance {v.tolerance:g} was allowed, in place of the noise floor")
     if v.not_run:
-        lines.append(f"  not run: {'; '.join(v.not_run)}")
+        lines.append("  not run")
+        lines += [f"    {text}" for text in v.not_run]
     return "\n".join(lines)
 
 
