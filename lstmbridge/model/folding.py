@@ -26,18 +26,3 @@ def projected_gate(cell: LSTM, gate: str) -> Array:
 def projected_recurrent(cell: LSTM) -> dict[str, Array]:
     """`projected_gate` of every gate."""
     return {gate: projected_gate(cell, gate) for gate in cell.recurrent}
-
-
-def same_but_for_rounding(stored: Array, exact: Array) -> bool:
-    """Whether `stored` is `exact` (float64) rounded to `stored`'s dtype.
-
-    The float64 product itself may differ in its last bits from one call to the next (the order
-    of summation is the library's), so that the nearest number may be the neighbour: one unit in
-    the last place is allowed.
-    """
-    if stored.shape != exact.shape:
-        return False
-    nearest = exact.astype(stored.dtype)
-    allowed = np.spacing(np.abs(nearest)).astype(np.float64)
-    difference = np.abs(stored.astype(np.float64) - nearest.astype(np.float64))
-    return bool((difference <= allowed).all())

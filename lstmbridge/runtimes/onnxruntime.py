@@ -102,7 +102,7 @@ class OnnxRuntimeSession:
     def __init__(self, session: Any, runtime: str, precision: str, device: str) -> None:
         self._session = session
         self._runtime = runtime
-        self._dtypes = {one.name: _DTYPES[one.type] for one in _all_inputs(session)}
+        self._dtypes = {one.name: _DTYPES.get(one.type) for one in _all_inputs(session)}
         self._outputs = [one.name for one in session.get_outputs()]
         self.precision = precision
         self.device = device

@@ -8,7 +8,6 @@ from enum import Enum
 
 import numpy as np
 
-from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.signature import INPUTS, States
@@ -42,8 +41,9 @@ class Network:
     """One graph's fixed points. Names of values that several layers need are made once.
 
     Attributes:
+        graph: where nodes and weights go.
+        states: how initial states come in.
         lengths: the input ``sequence_length`` where there is one.
-        cells: what has been written for a cell already, so that shared cells are stored once.
     """
 
     graph: GraphBuilder
@@ -154,8 +154,3 @@ class Network:
         last = produce(g.unique(f"{output}/last"))
         inputs = [self.not_empty(), last, initial]
         g.node("Where", inputs, f"{output}/or_initial", outputs=[output])
-
-
-def as_dtype(value: float, graph: GraphBuilder) -> Array:
-    """A scalar in the graph's precision."""
-    return np.array(value, graph.dtype)

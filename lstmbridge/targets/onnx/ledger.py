@@ -162,13 +162,10 @@ class LedgerReader:
                 entries.update(_gates(layer, block, array))
             elif block in {"peephole", "projection"}:
                 entries[layer.name, block, gate] = array
-        if (layer.name, "forget_bias", "f") not in entries:
-            dtype = entries[layer.name, "kernel", "f"].dtype
-            entries[layer.name, "forget_bias", "f"] = np.zeros(cell.units, dtype)
         return entries
 
     def _captured(self, node: onnx.NodeProto) -> Iterator[str]:
-        body = next(one.g for one in node.attribute if one.name == "body")
+        body = next((one.g for one in node.attribute if one.name == "body"), onnx.GraphProto())
         names = {name for inner in body.node for name in inner.input}
         for value in node.input[len(body.output) - 1 :]:
             maker = self._makers.get(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,16 @@ def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(spec.name, elem_type(spec.dtype), spec.shape)
 
 
+def _noted(expression: Expression, layer: Layer, dtype: np.dtype[Any]) -> Expression:
+    """The expression, and what became of weights that are stored in another dtype."""
+    stored = layer.cell.dtype
+    if stored == dtype:
+        return expression
+    exact = np.promote_types(stored, dtype) == dtype
+    note = f"weights {'widened exactly' if exact else 'rounded once'} from {stored} to {dtype}"
+    return replace(expression, detail="; ".join(filter(None, [expression.detail, note])))
+
+
 def _unwrapped(block: Block) -> Block:
     """A sequence of one block is that block."""
     while isinstance(block, Sequence) and len(block.blocks) == 1:
@@ -93,7 +103,10 @@ class _Walker:
             for layer in self._layers
         }
         self.expressions = {
-            layer.name: express("onnx", layer, features[layer.name]) for layer in self._layers
+            layer.name: _noted(
+                express("onnx", layer, features[layer.name]), layer, net.graph.dtype
+            )
+            for layer in self._layers
         }
 
     def _asked(self) -> tuple[str, ...]:

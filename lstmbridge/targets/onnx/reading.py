@@ -11,7 +11,9 @@ import mmap
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -48,25 +50,43 @@ class OnnxFile:
             raise SourceUnreadable(
                 f"{self.path.name} has no initializer {name!r}", where=str(self.path)
             )
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
-        raw = self._raw(tensor)
-        count = int(np.prod(tensor.dims, dtype=np.int64))
-        if len(raw) != count * dtype.itemsize:
+        dtype, dims = self._dtype(tensor), tuple(tensor.dims)
+        raw, count = self._raw(tensor), prod(dims)
+        if any(n < 0 for n in dims) or len(raw) != count * dtype.itemsize:
             raise SourceUnreadable(
                 f"the initializer {name!r} holds {len(raw)} bytes",
-                expected=f"{count * dtype.itemsize} bytes for {list(tensor.dims)} {dtype}",
+                expected=f"the bytes of {list(dims)} {dtype}",
                 where=str(self.path),
             )
-        return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(tuple(tensor.dims))
+        return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(dims)
+
+    def _dtype(self, tensor: onnx.TensorProto) -> np.dtype[Any]:
+        try:
+            return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        except KeyError as error:
+            raise SourceUnreadable(
+                f"the initializer {tensor.name!r} has the element type {tensor.data_type}",
+                expected="a type of numbers",
+                where=str(self.path),
+            ) from error
 
     def _raw(self, tensor: onnx.TensorProto) -> memoryview:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             return self._external(tensor)
         span = self.spans.get(tensor.name)
         if span is None:
-            array = onnx.numpy_helper.to_array(tensor)
-            return memoryview(np.ascontiguousarray(array).tobytes())
+            return self._typed(tensor)
         return self.data[span.offset : span.offset + span.length]
+
+    def _typed(self, tensor: onnx.TensorProto) -> memoryview:
+        """Numbers that other writers put into typed fields instead of raw bytes."""
+        try:
+            array = onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SourceUnreadable(
+                f"the initializer {tensor.name!r} cannot be read: {error}", where=str(self.path)
+            ) from error
+        return memoryview(array.astype(array.dtype.newbyteorder("<")).tobytes())
 
     def _external(self, tensor: onnx.TensorProto) -> memoryview:
         entries = {one.key: one.value for one in tensor.external_data}

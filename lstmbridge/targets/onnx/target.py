@@ -92,7 +92,14 @@ class OnnxTarget:
                 expected="the file that this target wrote",
                 where=str(artifact.path),
             )
-        return LedgerReader(file).read(model)
+        try:
+            return LedgerReader(file).read(model)
+        except (IndexError, TypeError, ValueError) as error:
+            raise SourceUnreadable(
+                f"the recurrent nodes of {artifact.path.name} do not hold together: {error}",
+                expected="nodes with the inputs that ONNX asks for",
+                where=str(artifact.path),
+            ) from error
 
     def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
         """Add `metadata` to the file; the bytes that were verified stay as they are."""

@@ -14,6 +14,10 @@ import onnx
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = 7, 5, 9
+MOST_FIELDS = 2**20
+"""Of one message: more nodes or tensors than any network of ours, few enough to walk."""
+MOST_KEPT = 2**28
+"""Bytes of a file that are not weights: what `skim` will copy."""
 
 
 class Malformed(ValueError):
@@ -68,10 +72,14 @@ def fields(data: memoryview, at: int, end: int) -> Iterator[Field]:
     """The fields of the message in data[at:end].
 
     Raises:
-        Malformed: a field passes the end, or has a wire type that ONNX does not use.
+        Malformed: a field passes the end, has a wire type that ONNX does not use, or there are
+            more than `MOST_FIELDS`.
     """
+    count = 0
     while at < end:
-        begin = at
+        begin, count = at, count + 1
+        if count > MOST_FIELDS:
+            raise Malformed(f"a message has more than {MOST_FIELDS} fields")
         tag, at = decode_varint(data, at, end)
         kind, number = tag & 7, tag >> 3
         content = at
@@ -112,7 +120,7 @@ def skim(data: memoryview) -> tuple[onnx.ModelProto, dict[str, Span]]:
             found = True
             graph += _skim_graph(data, one, spans)
         else:
-            head += data[one.begin : one.end]
+            _keep(head, data, one)
     if not found:
         raise Malformed("there is no graph in it")
     model = onnx.ModelProto()
@@ -120,18 +128,24 @@ def skim(data: memoryview) -> tuple[onnx.ModelProto, dict[str, Span]]:
     return model, spans
 
 
+def _keep(kept: bytearray, data: memoryview, one: Field) -> None:
+    if len(kept) + one.end - one.begin > MOST_KEPT:
+        raise Malformed(f"more than {MOST_KEPT} bytes of it are not raw weights")
+    kept += data[one.begin : one.end]
+
+
 def _skim_graph(data: memoryview, graph: Field, spans: dict[str, Span]) -> bytes:
     out = bytearray()
     for one in fields(data, graph.content, graph.end):
         if one.number != GRAPH_INITIALIZER or one.kind != BYTES:
-            out += data[one.begin : one.end]
+            _keep(out, data, one)
             continue
         rest, span = bytearray(), None
         for part in fields(data, one.content, one.end):
             if part.number == TENSOR_RAW_DATA and part.kind == BYTES:
                 span = Span(part.content, part.end - part.content)
             else:
-                rest += data[part.begin : part.end]
+                _keep(rest, data, part)
         tensor = onnx.TensorProto()
         _parse(tensor, bytes(rest))
         if span is not None:
