@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from lstmbridge.adapters.dialects import Path
 from lstmbridge.adapters.facts import check_hints, open_to
 from lstmbridge.adapters.leftovers import reasons
-from lstmbridge.adapters.parts import Built, build_part, chosen, part_names
+from lstmbridge.adapters.parts import Built, Known, build_part, chosen, part_names
 from lstmbridge.adapters.sites import find_sites, lookalikes, strays
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.surroundings import Surroundings, look_around
+from lstmbridge.adapters.testimony import Testimony, examine
 from lstmbridge.adapters.topology import Draft, assemble
 from lstmbridge.adapters.variables import Variables, sort_variables
 from lstmbridge.contracts import Hints, NoMatch, Recognition, Source
@@ -55,12 +56,21 @@ class TensorFlow1Adapter:
         problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
         wanted = drafts if hints.select is None else _selected(drafts, names, hints.select)
         good = [draft for draft in wanted if problems[draft.path] is None]
+        told = _ask(source, hints, good)
+        problems |= {
+            d.path: e for d in good if isinstance(e := told.get(d.scope), LstmBridgeError)
+        }
+        good = [draft for draft in good if problems[draft.path] is None]
         if not good:
             raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
-        room = open_to(hints, [site for draft in good for site in draft.sites()])
-        built = [
-            build_part(draft, names[draft.path], hints, room, variables.averaged) for draft in good
-        ]
+        untold = [site for d in good if d.scope not in told for site in d.sites()]
+        known = Known(
+            hints=hints,
+            room=open_to(hints, untold) if untold else frozenset(),
+            averaged=variables.averaged,
+            told={k: v for k, v in told.items() if isinstance(v, Testimony)},
+        )
+        built = [build_part(draft, names[draft.path], known) for draft in good]
         refusals = tuple(
             NoMatch(names[draft.path], _in_a_line(problem))
             for draft in drafts
@@ -72,6 +82,16 @@ class TensorFlow1Adapter:
             refusals=refusals,
             warnings=_warnings(built, [around[d.path] for d in good], refusals, variables, good),
         )
+
+
+def _ask(
+    source: Source, hints: Hints, drafts: list[Draft]
+) -> Mapping[str, Testimony | LstmBridgeError]:
+    """What the graph says about the drafts; nothing where there is none to ask."""
+    if hints.ignore_graph or not drafts:
+        return {}
+    graph = source.graph()
+    return {} if graph is None else examine(graph, drafts)
 
 
 def _problem(draft: Draft, around: Surroundings) -> LstmBridgeError | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError
+from lstmbridge.graph.findings import CellQuery
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
@@ -87,6 +88,7 @@ class Family:
     Attributes:
         measure: the sizes, or why the shapes do not fit together.
         build: the model's cell; facts by the options' names.
+        ask: what a graph is asked about such a cell, under a label.
         needed: the roles without which there is no cell.
         own_name: the class that a cell with a name of its own is assumed to be.
     """
@@ -98,6 +100,7 @@ class Family:
     own_name: str
     measure: Callable[[Mapping[str, Stored]], Geometry | LstmBridgeError]
     build: Callable[[Mapping[str, Stored], Mapping[str, Fact[Any]]], Cell]
+    ask: Callable[[str, Mapping[str, Stored], Geometry], CellQuery]
 
     def class_called(self, name: str) -> CellClass | None:
         """The class of that name."""

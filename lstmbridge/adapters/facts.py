@@ -176,6 +176,43 @@ def resolve(site: Site, hints: Hints, room: frozenset[str]) -> Resolved:
     return Resolved(row, cell, options, tuple(doubts))
 
 
+def confront(site: Site, hints: Hints, read: Mapping[str, Fact[Any]], dtype: str) -> Resolved:
+    """Class and constants of a cell that a graph has proven.
+
+    Raises:
+        FactConflict: the user states a constant that the graph shows to be another.
+    """
+    row, said = _row(site, hints)
+    for option, flag in FLAGS.items():
+        given = getattr(hints, option)
+        if given is None:
+            continue
+        meant = None if option in _CLIPS and given <= 0 else given
+        if not _same(meant, read[option].value, _PRECISION.get(dtype, 0.0)):
+            raise FactConflict(
+                f"{flag} {given}, and the graph says {_words(read[option].value)}",
+                expected="a statement that agrees with what was read",
+                where=read[option].where,
+                advice=f"leave {flag} out; --ignore-graph if the graph is not the checkpoint's",
+            )
+    where = read["forget_bias"].where.rpartition(": ")[0] or "the graph"
+    cell = Fact.given(row.name, "--cell") if said else Fact.read(row.name, f"{where}, names")
+    return Resolved(row, cell, read, ())
+
+
+_PRECISION = {"float16": 1e-3, "bfloat16": 1e-2, "float32": 1e-6, "float64": 1e-12}
+
+
+def _same(given: object, read: object, precision: float) -> bool:
+    if isinstance(given, float) and isinstance(read, float):
+        return abs(given - read) <= precision * max(1.0, abs(read))
+    return given == read
+
+
+def _words(value: object) -> str:
+    return "that there is none" if value is None else str(value)
+
+
 def _excluded(site: Site, row: CellClass) -> bool:
     """Can the names be of no class but `row`?"""
     stored = set(site.stored or ())

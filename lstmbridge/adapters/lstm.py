@@ -13,6 +13,7 @@ from lstmbridge.adapters.dialects import CellClass, Family, Geometry, Option, Sp
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError, NotRecognised
 from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks
+from lstmbridge.graph.findings import CellQuery
 from lstmbridge.model.cells import LSTM
 from lstmbridge.model.facts import Fact
 
@@ -254,6 +255,20 @@ def build(roles: Mapping[str, Stored], facts: Mapping[str, Fact[Any]]) -> LSTM:
     )
 
 
+def ask(label: str, roles: Mapping[str, Stored], sizes: Geometry) -> CellQuery:
+    """The question to a graph: is this an LSTM, and with which constants?"""
+    return CellQuery(
+        layer=label,
+        kernel=roles["kernel"].in_graph,
+        input_size=sizes.input_size,
+        units=sizes.units,
+        output_size=sizes.output_size,
+        bias=roles["bias"].in_graph[0],
+        peephole={g: roles[r].in_graph[0] for g, r in PEEPHOLES.items() if r in roles},
+        projection=roles["projection"].in_graph if "projection" in roles else (),
+    )
+
+
 LSTM_FAMILY = Family(
     kind="LSTM",
     classes=CLASSES,
@@ -262,4 +277,5 @@ LSTM_FAMILY = Family(
     own_name="LSTMCell",
     measure=measure,
     build=build,
+    ask=ask,
 )

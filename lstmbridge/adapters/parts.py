@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES, MULTI_SCOPES, Path
-from lstmbridge.adapters.facts import Resolved, resolve
+from lstmbridge.adapters.facts import Resolved, confront, resolve
 from lstmbridge.adapters.lstm import LATEST
 from lstmbridge.adapters.sites import Site
+from lstmbridge.adapters.testimony import Testimony
 from lstmbridge.adapters.topology import Draft
 from lstmbridge.contracts import Hints, Part
 from lstmbridge.errors import FactConflict, FactMissing
@@ -19,6 +20,23 @@ from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beyond names and shapes.
+
+    Attributes:
+        hints: what the user states.
+        room: the given options that are meant for some cell (`facts.open_to`).
+        averaged: the variables that are averages.
+        told: what a graph says, by the drafts' scopes.
+    """
+
+    hints: Hints
+    room: frozenset[str]
+    averaged: frozenset[str]
+    told: Mapping[str, Testimony]
+
+
 @dataclass(slots=True)
 class _Workshop:
     """One part under construction."""
@@ -26,6 +44,7 @@ class _Workshop:
     hints: Hints
     room: frozenset[str]
     averaged: frozenset[str]
+    told: Testimony | None
     resolved: dict[str, Resolved] = field(default_factory=dict)
     sites: dict[int, Site] = field(default_factory=dict)
     residual: int = 0
@@ -38,9 +57,7 @@ class _Workshop:
         if draft.stack and draft.stack[0].pair is not None:
             self._agree(len(draft.stack), draft)
             return blocks.Sequence(tuple(self._pair(inner) for inner in draft.stack))
-        chain = [self._cell(site) for site in draft.sites()]
-        layers = tuple(self._recurrent(cell) for cell in self._repeated(chain, draft))
-        return layers[0] if len(layers) == 1 else blocks.Sequence(layers)
+        return _one_or_more([self._recurrent(cell, added) for cell, added in self._layers(draft)])
 
     def _pair(self, draft: Draft) -> Block:
         if draft.pair is None:
@@ -49,18 +66,47 @@ class _Workshop:
         return Bidirectional(forward, backward)
 
     def _chain(self, draft: Draft) -> Block:
-        layers = tuple(self._recurrent(self._cell(site)) for site in draft.sites())
-        return layers[0] if len(layers) == 1 else blocks.Sequence(layers)
+        layers = self._told(draft) or [(self._cell(s), None) for s in draft.sites()]
+        return _one_or_more([self._recurrent(cell, added) for cell, added in layers])
+
+    def _layers(self, draft: Draft) -> list[tuple[Cell, bool | None]]:
+        told = self._told(draft)
+        if told is None:
+            chain = [self._cell(site) for site in draft.sites()]
+            return [(cell, None) for cell in self._repeated(chain, draft)]
+        if self.hints.layers not in (None, len(told)):
+            raise FactConflict(
+                f"--layers {self.hints.layers}, and the graph has {len(told)} layers",
+                expected="a statement that agrees with what was read",
+                where=draft.scope,
+                advice="leave --layers out",
+            )
+        return told
+
+    def _told(self, draft: Draft) -> list[tuple[Cell, bool | None]] | None:
+        """The layers as a graph has them: order, sharing, residuals."""
+        if self.told is None:
+            return None
+        sites = {site.scope: site for site in draft.sites()}
+        cells = {scope: self._cell(site) for scope, site in sites.items()}
+        chain = self.told.chains[next(iter(sites))]
+        return [(cells[x], r) for x, r in zip(chain.layers, chain.residual, strict=True)]
 
     def _cell(self, site: Site) -> Cell:
         if site.family is None or site.stored is None:
             raise ValueError(f"{site.scope} is no cell that we build")
         if site.scope not in self.resolved:
             self._demand_averages(site)
-            self.resolved[site.scope] = resolve(site, self.hints, self.room)
+            self.resolved[site.scope] = self._resolved(site)
         cell = site.family.build(site.stored, self.resolved[site.scope].options)
         self.sites[id(cell)] = site
         return cell
+
+    def _resolved(self, site: Site) -> Resolved:
+        if self.told is None:
+            return resolve(site, self.hints, self.room)
+        dtype = site.stored["kernel"].ref.dtype.name if site.stored else ""
+        return confront(site, self.hints, self.told.options[site.scope], dtype)
 
     def _demand_averages(self, site: Site) -> None:
         raw = sorted(str(s) for s in (site.stored or {}).values() if s.name not in self.averaged)
@@ -98,15 +144,19 @@ class _Workshop:
                 advice="leave --layers out: the names say how many there are",
             )
 
-    def _recurrent(self, cell: Cell) -> Block:
+    def _recurrent(self, cell: Cell, added: bool | None) -> Block:
+        """A layer; `added`: whether a graph adds its input to its output, None where unknown."""
         block = Recurrent(cell)
         if cell.input_size != cell.output_size:
             return block
         self.could_be_residual = True
-        if not self.hints.residual:
-            return block
-        self.residual += 1
-        return Residual(block)
+        wrapped = self.hints.residual if added is None else added
+        self.residual += bool(wrapped)
+        return Residual(block) if wrapped else block
+
+
+def _one_or_more(layers: list[Block]) -> Block:
+    return layers[0] if len(layers) == 1 else blocks.Sequence(tuple(layers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +167,27 @@ class Built:
     warnings: tuple[str, ...]
 
 
-def build_part(
-    draft: Draft, name: str, hints: Hints, room: frozenset[str], averaged: frozenset[str]
-) -> Built:
+def build_part(draft: Draft, name: str, known: Known) -> Built:
     """The part of a draft without problems.
 
+    Args:
+        draft: what the names suggest.
+        name: the part's.
+        known: what user and graph state.
+
     Raises:
-        FactConflict: ``--layers`` or ``--residual`` does not fit. FactMissing: ``--ema``.
+        FactConflict: a hint contradicts names, shapes or the graph. FactMissing: ``--ema``.
     """
-    shop = _Workshop(hints, room, averaged)
+    told, hints = known.told.get(draft.scope), known.hints
+    shop = _Workshop(hints, known.room, known.averaged, told)
     root = shop.block(draft)
     facts = _network_facts(shop, draft)
     model = Model(name, root, facts)
     variables = {layer.name: _sources(shop.sites[id(layer.cell)]) for layer in model.layers}
-    doubts = [*draft.all_remarks()]
+    doubts = [*draft.all_remarks(of_pairs=told is None), *(told.remarks if told else ())]
     for resolved in shop.resolved.values():
         doubts += resolved.doubts
-    if _may_be_shared(draft, hints):
+    if told is None and _may_be_shared(draft, hints):
         doubts.append(
             f"{draft.scope} stores one cell as wide as its input: it may be [cell] * n, several "
             "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
@@ -148,6 +202,11 @@ def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
     for k, cell in enumerate(cells):
         facts["cell" if k == 0 else f"cell_{k + 1}"] = cell
     hints = shop.hints
+    if hints.ema is not None:
+        facts["moving_average"] = Fact.given(hints.ema, "--ema" if hints.ema else "--no-ema")
+    if shop.told is not None:
+        _confront_residual(hints, shop.told)
+        return {**facts, **shop.told.network}
     if hints.layers is not None:
         facts["shared_cell"] = Fact.given(
             hints.layers > 1 and _stored(draft) < hints.layers, f"--layers {hints.layers}"
@@ -164,9 +223,19 @@ def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
         facts["residual"] = Fact.given(hints.residual, where)
     elif shop.could_be_residual:
         facts["residual"] = Fact.assumed(False, "a ResidualWrapper leaves no variables")
-    if hints.ema is not None:
-        facts["moving_average"] = Fact.given(hints.ema, "--ema" if hints.ema else "--no-ema")
     return facts
+
+
+def _confront_residual(hints: Hints, told: Testimony) -> None:
+    read = told.network["residual"]
+    if hints.residual is not None and hints.residual != read.value:
+        raise FactConflict(
+            f"{'--residual' if hints.residual else '--no-residual'}, and the graph shows "
+            f"{'residual layers' if read.value else 'none'}",
+            expected="a statement that agrees with what was read",
+            where=read.where,
+            advice="leave it out; --ignore-graph if the graph is not the checkpoint's",
+        )
 
 
 def _stored(draft: Draft) -> int:

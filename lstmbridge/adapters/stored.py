@@ -53,11 +53,13 @@ class Stored:
         name: that name (after ``--map``; without the suffix of an average).
         ref: its tensor.
         sources: the names it has in the source, several where shards were put together.
+        in_graph: the names that a graph has for it: an average is the variable it averages.
     """
 
     name: str
     ref: TensorRef
     sources: tuple[str, ...]
+    in_graph: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.sources[0] if len(self.sources) == 1 else self.name} {self.ref.shape}"
@@ -72,4 +74,5 @@ def under_one_another(name: str, shards: Sequence[Stored]) -> Stored | None:
     if not shards[0].ref.shape:
         return None
     sources = tuple(name for s in shards for name in s.sources)
-    return Stored(name, RowShards(name, tuple(s.ref for s in shards)), sources)
+    in_graph = tuple(name for s in shards for name in s.in_graph)
+    return Stored(name, RowShards(name, tuple(s.ref for s in shards)), sources, in_graph)

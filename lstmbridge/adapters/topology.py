@@ -61,11 +61,12 @@ class Draft:
         for part in self.parts:
             yield from part.all_problems()
 
-    def all_remarks(self) -> Iterator[str]:
-        """Of itself and of all that it is made of."""
-        yield from self.remarks
+    def all_remarks(self, *, of_pairs: bool = True) -> Iterator[str]:
+        """Of itself and of all that it is made of; those of pairs only where they are wanted."""
+        if of_pairs or self.pair is None:
+            yield from self.remarks
         for part in self.parts:
-            yield from part.all_remarks()
+            yield from part.all_remarks(of_pairs=of_pairs)
 
     def sizes(self) -> tuple[int, int] | None:
         """(input, output) size; None where a problem hides it."""

@@ -67,7 +67,7 @@ def sort_variables(source: Source, hints: Hints) -> Variables:
         elif reason:
             ignored.append(Ignored(name, tensors[name].shape, reason))
         else:
-            plain[name] = Stored(name, tensors[name], (name,))
+            plain[name] = Stored(name, tensors[name], (name,), (name,))
     if hints.ema:
         averaged = _take_averages(plain, shadows, tensors, ignored)
     else:
@@ -79,7 +79,7 @@ def sort_variables(source: Source, hints: Hints) -> Variables:
         ]
     new_of_old = _renames(hints.renames, plain)
     weights = {
-        new: Stored(new, s.ref, s.sources)
+        new: Stored(new, s.ref, s.sources, s.in_graph)
         for new, s in sorted((new_of_old.get(old, old), s) for old, s in plain.items())
     }
     return Variables(
@@ -171,7 +171,7 @@ def _take_averages(
             for other in tags.values()
             if other != chosen
         ]
-        plain[base] = Stored(base, tensors[chosen], (chosen,))
+        plain[base] = Stored(base, tensors[chosen], (chosen,), (base,))
     return frozenset(shadows)
 
 

@@ -1,0 +1,335 @@
+"""What the graph beside a checkpoint says about the stacks that the names suggest.
+
+The graph is the truth where there is one: it proves the constants of each cell by numbers, and
+shows order, sharing, residuals and directions. What it shows and the names do not is taken, or
+refused by name and node; never overlooked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES
+from lstmbridge.adapters.sites import Site
+from lstmbridge.adapters.topology import Draft
+from lstmbridge.errors import CannotExpress, FactConflict, LstmBridgeError
+from lstmbridge.graph.evidence import gather
+from lstmbridge.graph.findings import CellEvidence, CellFacts, Construct, Evidence, Run, Stated
+from lstmbridge.graph.graphdef import Graph
+from lstmbridge.model.facts import Fact
+
+_ADVICE = (
+    "this version does not convert it; --ignore-graph converts what the names alone suggest, "
+    "which is then not what this graph computes"
+)
+# In a second copy of a net (a decoder that feeds itself, say) these do not speak against a
+# first copy that is a plain stack.
+_OF_ANOTHER_COPY = frozenset({"feedback", "embedding", "attention", "computation"})
+_OTHER_GRAPH = "other graph"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Layers of one direction, as a run has them.
+
+    Attributes:
+        layers: the cells' scopes from input to output; one that is shared occurs again.
+        residual: per layer.
+        where: the run that shows it.
+    """
+
+    layers: tuple[str, ...]
+    residual: tuple[bool, ...]
+    where: str
+
+
+@dataclass(slots=True)
+class Testimony:
+    """What the graph says about one stack.
+
+    Attributes:
+        options: cell's scope -> its constants.
+        chains: a chain's first scope -> the chain.
+        network: facts of the network as a whole.
+        remarks: what the user should know.
+    """
+
+    options: dict[str, Mapping[str, Fact[Any]]] = field(default_factory=dict)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    network: dict[str, Fact[Any]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | LstmBridgeError]:
+    """Ask `graph` about drafts without problems: a testimony by scope, or why it is refused.
+
+    Errors returned: FactConflict (the graph belongs to another checkpoint), CannotExpress (it
+    computes something that this version does not convert, with its node).
+    """
+    sites = [site for draft in drafts for site in draft.sites()]
+    evidence = gather(
+        graph,
+        [
+            site.family.ask(site.scope, site.stored, site.sizes)
+            for site in sites
+            if site.family and site.stored and site.sizes
+        ],
+    )
+    return {draft.scope: _Examination(evidence).of(draft) for draft in drafts}
+
+
+class _Refused(Exception):
+    """Carries the error that a draft is refused with."""
+
+    def __init__(self, error: LstmBridgeError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Examination:
+    """One draft's."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._where = PurePath(evidence.where).name or "the graph"
+        self._said = Testimony()
+
+    def of(self, draft: Draft) -> Testimony | LstmBridgeError:
+        try:
+            for site in draft.sites():
+                self._said.options[site.scope] = self._constants(site)
+            below = self._block(draft)
+            self._agree(below)
+        except _Refused as refused:
+            return refused.error
+        return self._said
+
+    # --- cells ---
+
+    def _constants(self, site: Site) -> Mapping[str, Fact[Any]]:
+        cell = self._evidence.cells[site.scope]
+        others = [f for f in cell.failures if f.kind == _OTHER_GRAPH]
+        if not cell.known or others:
+            raise _Refused(self._of_another(site, others))
+        if cell.failures:
+            raise _Refused(self._refusal(site.scope, cell.failures[0]))
+        if not cell.applications:
+            raise _Refused(self._unused(site))
+        if cell.facts is None:
+            raise _Refused(self._differing(cell))
+        facts = cell.facts
+        if facts.peephole.value != ("peephole_i" in (site.stored or {})):
+            raise _Refused(
+                self._refusal(
+                    site.scope,
+                    Construct(
+                        "own cell",
+                        facts.peephole.where,
+                        site.scope,
+                        "peepholes that the names do not show, or the reverse",
+                    ),
+                )
+            )
+        return self._facts(facts)
+
+    def _facts(self, facts: CellFacts) -> dict[str, Fact[Any]]:
+        stated: dict[str, Stated[Any]] = {
+            "forget_bias": facts.forget_bias,
+            "activation": facts.activation,
+            "gate_activation": facts.gate_activation,
+            "cell_clip": facts.cell_clip,
+            "proj_clip": facts.proj_clip,
+        }
+        return {name: Fact.read(s.value, self._at(s.where)) for name, s in stated.items()}
+
+    def _at(self, node: str) -> str:
+        return f"{self._where}: {node}"
+
+    def _of_another(self, site: Site, others: Sequence[Construct]) -> FactConflict:
+        detail = others[0].detail if others else f"it has no variable of {site.scope}"
+        return FactConflict(
+            f"the graph does not belong to this checkpoint: {detail}",
+            expected="a graph that has the checkpoint's variables, in their shapes",
+            where=self._where,
+            advice="put the right .meta beside the checkpoint, or pass --ignore-graph",
+        )
+
+    def _refusal(self, scope: str, found: Construct) -> CannotExpress:
+        return CannotExpress(
+            f"the graph shows more than a plain stack at {scope}: {found}",
+            expected="cells of TensorFlow's own classes, one on another, nothing between them",
+            where=self._at(found.node),
+            advice=_ADVICE,
+        )
+
+    def _unused(self, site: Site) -> CannotExpress:
+        return CannotExpress(
+            f"the graph never applies the cell {site.scope}",
+            expected="an operation that reads its kernel and computes an LSTM",
+            where=self._where,
+            advice="--ignore-graph converts what the names alone suggest",
+        )
+
+    def _differing(self, cell: CellEvidence) -> FactConflict:
+        first = cell.applications[0]
+        other = next(a for a in cell.applications if a.facts.values != first.facts.values)
+        return FactConflict(
+            f"the graph applies {cell.layer} with different constants: {first.facts.values} at "
+            f"{first.node}, {other.facts.values} at {other.node}",
+            expected="one set of constants",
+            where=self._where,
+            advice="give the ones you mean (--forget-bias, --activation, ...) and --ignore-graph",
+        )
+
+    # --- how they are put together ---
+
+    def _block(self, draft: Draft) -> list[Run]:
+        """The runs that are the draft's; directions checked."""
+        if draft.pair is not None:
+            return self._pair(draft)
+        if draft.stack and draft.stack[0].pair is not None:
+            return [run for layer in draft.stack for run in self._pair(layer)]
+        runs = self._chain(draft)
+        for run in runs:
+            if run.reversed in {"full", "lengths"}:
+                self._said.remarks.append(
+                    f"the graph feeds {draft.scope} the reversed sequence ({run.name}): the "
+                    "converted stack takes what the loop takes, so reverse its inputs too"
+                )
+        return runs
+
+    def _pair(self, draft: Draft) -> list[Run]:
+        if draft.pair is None:
+            return []
+        forward, backward = (self._chain(half) for half in draft.pair)
+        own = not BIDIRECTIONAL_SCOPES.fullmatch(draft.path[-1] if draft.path else "")
+        for run in forward:
+            if run.reversed in {"full", "lengths"}:
+                raise _Refused(self._wrong_way(draft, run, "the forward direction reversed"))
+        for run in backward:
+            if run.reversed == "no" and run.steps != 1:
+                raise _Refused(self._wrong_way(draft, run, "the backward direction unreversed"))
+            if run.reversed == "unknown" and own:
+                raise _Refused(self._wrong_way(draft, run, "the backward direction unclear"))
+        return [*forward, *backward]
+
+    def _wrong_way(self, draft: Draft, run: Run, what: str) -> CannotExpress:
+        return CannotExpress(
+            f"the graph feeds {what} sequences at {draft.scope}",
+            expected="a backward direction that reads the reversed sequence, and a forward one",
+            where=self._at(run.name),
+            advice=_ADVICE,
+        )
+
+    def _chain(self, draft: Draft) -> list[Run]:
+        """The runs of one direction's layers, all of one form."""
+        labels = [site.scope for site in draft.sites()]
+        runs = [r for r in self._evidence.runs if set(r.layers) & set(labels)]
+        plain: list[Run] = []
+        troubled: list[Run] = []
+        for run in runs:
+            kinds = {c.kind for c in run.constructs}
+            (troubled if kinds - {"embedding"} else plain).append(run)
+        grave = [r for r in troubled if not plain or not _is_of_another_copy(r)]
+        if grave:
+            found = next(c for c in grave[0].constructs if c.kind != "embedding")
+            raise _Refused(self._refusal(draft.scope, found))
+        if not plain:
+            raise _Refused(self._in_no_run(draft))
+        forms = {(_mine(r, labels), tuple(_residual(r, labels))) for r in plain}
+        layers, residual = next(iter(forms))
+        if len(forms) > 1 or list(dict.fromkeys(layers)) != labels:
+            raise _Refused(self._other_order(draft, plain))
+        self._said.chains[labels[0]] = Chain(layers, residual, self._at(plain[0].name))
+        self._remember(draft, plain, troubled, labels)
+        return plain
+
+    def _remember(
+        self, draft: Draft, plain: Sequence[Run], troubled: Sequence[Run], labels: Sequence[str]
+    ) -> None:
+        for run in plain:
+            if any(c.kind == "embedding" for c in run.constructs):
+                self._said.remarks.append(
+                    f"the graph looks up an embedding in front of {draft.scope}, in each step: "
+                    "the stack is converted without it, so its inputs are the embedded ones"
+                )
+            if set(run.layers) - set(labels):
+                more = ", ".join(sorted(set(run.layers) - set(labels)))
+                self._said.remarks.append(
+                    f"in the graph {draft.scope} and {more} are layers of one stack; the names do "
+                    "not say so, and they are converted apart"
+                )
+            self._said.remarks += [f"{draft.scope}: {note}" for note in run.notes]
+        self._said.remarks += [
+            f"another copy of {draft.scope} in the graph is more than a plain stack "
+            f"({run.constructs[0]}); the plain one is converted"
+            for run in troubled
+        ]
+
+    def _in_no_run(self, draft: Draft) -> CannotExpress:
+        return CannotExpress(
+            f"the graph applies the cells of {draft.scope}, but does not step them over time",
+            expected="a loop, or unrolled steps",
+            where=self._where,
+            advice="--ignore-graph converts what the names alone suggest",
+        )
+
+    def _other_order(self, draft: Draft, runs: Sequence[Run]) -> CannotExpress:
+        shown = "; ".join(dict.fromkeys(f"{r.name}: {' -> '.join(r.layers)}" for r in runs))
+        return CannotExpress(
+            f"the graph puts the layers of {draft.scope} together otherwise than their names say",
+            expected=" -> ".join(site.scope for site in draft.sites()),
+            where=self._at(shown),
+            advice="--ignore-graph converts what the names alone suggest",
+        )
+
+    # --- the network as a whole ---
+
+    def _agree(self, runs: Sequence[Run]) -> None:
+        network = self._said.network
+        first = runs[0]
+        network["sequence_length"] = Fact.read(
+            any(r.lengths for r in runs),
+            self._at(next((r.lengths for r in runs if r.lengths), first.name)),
+        )
+        known = [r for r in runs if r.time_major is not None]
+        if known:
+            network["time_major"] = Fact.read(known[0].time_major, self._at(known[0].name))
+        states = [(s.kind, s.node) for r in runs for layer in r.initial for s in layer.values()]
+        begins = sorted({kind for kind, _ in states} - {"zeros"})
+        if begins:
+            node = next(node for kind, node in states if kind == begins[0])
+            network["initial_state"] = Fact.read(", ".join(begins), self._at(node))
+        if {"variable", "computed"} & set(begins):
+            node = next(node for kind, node in states if kind in {"variable", "computed"})
+            self._said.remarks.append(
+                f"in the graph the stack begins with states that it does not get from outside "
+                f"({', '.join(begins)}: {node}); the converted one begins with zeros unless "
+                "--states lets you feed them"
+            )
+        chains = self._said.chains.values()
+        shared = [c for c in chains if len(set(c.layers)) < len(c.layers)]
+        if shared:
+            network["shared_cell"] = Fact.read(True, shared[0].where)
+        residual = [c for c in chains if any(c.residual)]
+        where = residual[0].where if residual else self._at(first.name)
+        network["residual"] = Fact.read(bool(residual), where)
+        dropouts = [node for r in runs for node in r.dropouts]
+        if dropouts:
+            network["dropout"] = Fact.read("left out", self._at(dropouts[0]))
+
+
+def _is_of_another_copy(run: Run) -> bool:
+    return all(c.kind in _OF_ANOTHER_COPY for c in run.constructs)
+
+
+def _mine(run: Run, labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(layer for layer in run.layers if layer in labels)
+
+
+def _residual(run: Run, labels: Sequence[str]) -> list[bool]:
+    pairs = zip(run.layers, run.residual, strict=True)
+    return [added for layer, added in pairs if layer in labels]
