@@ -131,8 +131,12 @@ def convert(prefix: Path, target: str, output: Path) -> bool:
         f"{said.get('comparisons')} comparisons, faults caught {faults.get('caught')} of "
         f"{faults.get('planted')}, {float(said.get('seconds') or 0):.2f} s"
     )
-    for name, fact in (said.get("facts") or {}).items():
-        print(f"      {name}: {fact}")
+    stated = {
+        f"{name.split('.')[-1]} = {fact['value']} ({fact['basis']})": None
+        for name, fact in (said.get("facts") or {}).items()
+        if fact["value"] is not None
+    }
+    print("      " + ", ".join(stated))
     return done.returncode == 0
 
 
