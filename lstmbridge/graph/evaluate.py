@@ -15,12 +15,17 @@ import numpy as np
 
 from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.gates import Array
-from lstmbridge.graph.network import ADVICE, Edge, Network, Op, Tensor
+from lstmbridge.graph.network import ADVICE, BRANCHES, Edge, Network, Op, Tensor
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.words import GraphFloat64
 
 MOST_OPS = 5_000
 """Operations in one piece. A cell has about twenty; what is larger is no piece of a cell."""
+
+_SWITCHES = frozenset({"RefSwitch", "Switch"})
+_MERGES = frozenset({"Merge", "RefMerge"})
+_CONDS = _SWITCHES | _MERGES | {BRANCHES, "Identity"}
+_MOST_OUTPUTS = 16
 
 Resolve = Callable[[Tensor], Tensor]
 """Follows a tensor back through operations that hand their input on."""
@@ -34,12 +39,15 @@ class Evaluation:
         resolve: applied to every tensor that is read.
         tensors: values by resolved tensor.
         edges: values by edge; they win.
+        conds: Switch, Merge and If are evaluated by their predicates. `resolve` must then stop
+            at a Switch.
     """
 
     network: Network
     resolve: Resolve
     tensors: Mapping[Tensor, Array] = field(default_factory=dict)
     edges: Mapping[Edge, Array] = field(default_factory=dict)
+    conds: bool = False
     _done: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def __call__(self, tensor: Tensor) -> Array:
@@ -51,6 +59,13 @@ class Evaluation:
         wanted = self.resolve(tensor)
         if wanted in self.tensors:
             return self.tensors[wanted]
+        value = self._evaluate(wanted)
+        if value is None:
+            raise NotRecognised(f"{wanted[0]!r} stands in a branch that is not taken", where=wanted[0])
+        result: Array = value
+        return result
+
+    def _evaluate(self, wanted: Tensor) -> Any:
         open_ops: set[str] = set()
         stack = [wanted[0]]
         while stack:
@@ -84,9 +99,9 @@ class Evaluation:
             )
 
     def _needs(self, op: Op) -> list[str]:
-        if op.kind not in OPS:
+        if op.kind not in OPS and not (self.conds and op.kind in _CONDS):
             raise NotRecognised(f"it depends on the {op.kind} {op.name!r}", where=op.name)
-        names = []
+        names = [name for name in op.controls if self._is_branch(name)] if self.conds else []
         for position, tensor in enumerate(op.inputs):
             if (op.name, position) in self.edges:
                 continue
@@ -102,6 +117,12 @@ class Evaluation:
             else self._pick(self.resolve(tensor))
             for position, tensor in enumerate(op.inputs)
         ]
+        if self.conds:
+            if op.kind in _CONDS:
+                return self._branch(op, args)
+            dead = any(self._done[name][0] is None for name in op.controls if name in self._done)
+            if dead or any(arg is None for arg in args):
+                return [None] * _MOST_OUTPUTS
         try:
             with np.errstate(all="ignore"):
                 return OPS[op.kind](GraphFloat64(), op, args)
@@ -117,7 +138,31 @@ class Evaluation:
                 f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
             ) from err
 
-    def _pick(self, tensor: Tensor) -> Array:
+    def _is_branch(self, control: str) -> bool:
+        """Whether a control input says in which branch of a cond an operation stands."""
+        op = self.network.ops.get(control)
+        if op is None or op.kind != "Identity" or not op.inputs:
+            return False
+        switch = self.network.ops.get(op.inputs[0][0])
+        return switch is not None and switch.kind in _SWITCHES
+
+    def _branch(self, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+        """Switch, Merge and If: what is not taken is None."""
+        if op.kind == "Identity":
+            return args
+        if op.kind in _MERGES:
+            alive = [(value, k) for k, value in enumerate(args) if value is not None]
+            return [alive[0][0], np.asarray(alive[0][1])] if alive else [None, None]
+        predicate = args[1] if op.kind in _SWITCHES else args[0]
+        if predicate is None:
+            return [None] * _MOST_OUTPUTS
+        taken = bool(np.ravel(predicate)[0])
+        if op.kind in _SWITCHES:
+            return [None, args[0]] if taken else [args[0], None]
+        count = (len(args) - 1) // 2
+        return args[1 : 1 + count] if taken else args[1 + count :]
+
+    def _pick(self, tensor: Tensor) -> Any:
         if tensor in self.tensors:
             return self.tensors[tensor]
         outputs = self._done[tensor[0]]
@@ -126,4 +171,5 @@ class Evaluation:
                 f"{tensor[0]!r} has {len(outputs)} outputs, number {tensor[1]} is read",
                 where=tensor[0],
             )
-        return np.asarray(outputs[tensor[1]])
+        value = outputs[tensor[1]]
+        return value if value is None else np.asarray(value)

@@ -8,6 +8,7 @@ from lstmbridge.graph.described import Describer
 from lstmbridge.graph.findings import Application, CellEvidence, CellQuery, Construct, Evidence
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.graphdef import Graph
+from lstmbridge.graph.joined import joined
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.lstm_found import LstmFinder
 from lstmbridge.graph.prove import prove
@@ -20,10 +21,12 @@ def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
     tracer = Tracer(network_of(graph))
     evidence = {query.layer: _cell(tracer, query) for query in cells}
     applications = [a for cell in evidence.values() for a in cell.applications]
-    gluer = Gluer(tracer, applications, {query.layer: query for query in cells})
+    by_label = {query.layer: query for query in cells}
+    gluer = Gluer(tracer, applications, by_label)
     describer = Describer(tracer, gluer)
-    runs = [describer.describe(stack) for stack in RunFinder(tracer, gluer).stacks()]
-    return Evidence(graph.where, evidence, tuple(runs))
+    described = [describer.describe(stack) for stack in RunFinder(tracer, gluer).stacks()]
+    runs = joined(tracer, described, by_label)
+    return Evidence(graph.where, evidence, tuple(runs), tuple(sorted(tracer.dropouts)))
 
 
 def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:

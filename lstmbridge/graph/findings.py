@@ -75,7 +75,8 @@ class Construct:
 
     Attributes:
         kind: ``residual``, ``highway``, ``projection``, ``attention``, ``concatenation``,
-            ``own cell``, ``feedback``, ``state``, ``masking``, ``computation``.
+            ``embedding``, ``elementwise``, ``own cell``, ``other graph``, ``feedback``, ``state``,
+            ``masking``, ``computation``.
         node: where it stands.
         layer: whose input, state or output it concerns.
         detail: a sentence for a message.
@@ -167,11 +168,14 @@ class Run:
         reversed: ``"no"``, ``"full"`` (all steps reversed), ``"lengths"`` (ReverseSequence),
             or ``"unknown"``.
         initial: per layer, "h" and "c" -> how it begins.
-        inputs_from: names of the runs whose outputs are the inputs, side by side, where that
+        inputs_from: names of the runs whose outputs, side by side, are the inputs, where that
             is proven; empty where inputs come from elsewhere.
+        inputs_residual: what is fed is the one such run's output plus its own input.
+        between: where the inputs depend on other runs in another way: what stands between. Of
+            no concern to whoever converts this run alone; a refusal for whoever takes this run
+            and the others for layers of one stack.
         constructs: what keeps this from being a plain stack of its layers, nothing omitted.
-        notes: the same for what surrounds the stack and does not change it.
-        dropouts: nodes of dropouts that were seen through.
+        notes: what surrounds the stack and does not change it.
         nodes: of all applications, layer by layer.
     """
 
@@ -185,9 +189,10 @@ class Run:
     reversed: str
     initial: tuple[Mapping[str, State], ...]
     inputs_from: tuple[str, ...] = ()
+    inputs_residual: bool = False
+    between: tuple[Construct, ...] = ()
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
-    dropouts: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
 
 
@@ -199,11 +204,14 @@ class Evidence:
         where: the file.
         cells: by label; every query has an entry.
         runs: every stack found; a net that is built twice (training, evaluation) has two.
+        dropouts: nodes of the dropouts that were taken for what they are at inference:
+            nothing.
     """
 
     where: str
     cells: Mapping[str, CellEvidence]
     runs: tuple[Run, ...]
+    dropouts: tuple[str, ...] = ()
 
     def runs_of(self, layer: str) -> tuple[Run, ...]:
         """The runs in which a layer takes part."""

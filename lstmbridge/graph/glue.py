@@ -17,11 +17,20 @@ from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, CellQuery, Construct
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.slices import Slice, construct_kind, slice_back
-from lstmbridge.graph.trace import Alternative, Tracer
+from lstmbridge.graph.trace import Options, Tracer
 
 TOLERANCE = 1e-12
 """Of numbers of size 1 that are moved, or added once."""
 _BATCH = 3
+_LONGEST = 8
+# operations that take a piece of one input: which input
+_CUTS: Mapping[str, int] = {
+    "Slice": 0,
+    "Split": 1,
+    "SplitV": 0,
+    "StridedSlice": 0,
+    "Unpack": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -51,20 +60,31 @@ class Gluer:
     applications: Sequence[Application]
     queries: Mapping[str, CellQuery]
     outputs: dict[Tensor, tuple[Application, str]] = field(init=False)
-    states: set[Tensor] = field(init=False)
+    _stops: set[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         """Index outputs and states."""
         self.outputs = {}
-        self.states = set()
+        self._stops = set()
         for app in self.applications:
             self.outputs[app.c] = (app, "c")
             self.outputs[app.h] = (app, "h")
-            self.states |= {app.h_prev, app.c_prev}
+            self._stops |= {app.c, app.h, self.carrier(app.h_prev), self.carrier(app.c_prev)}
 
-    def options(self, tensor: Tensor) -> tuple[Alternative, ...]:
+    def options(self, tensor: Tensor) -> Options:
         """The tensors that `tensor` may be; earlier steps' states are not looked into."""
-        return self.tracer.alternatives(tensor, self.states | set(self.outputs))
+        return self.tracer.options(tensor, self._stops)
+
+    def carrier(self, tensor: Tensor) -> Tensor:
+        """The tensor that holds a state: itself, or several states side by side."""
+        at = self.tracer.resolve(tensor)
+        for _ in range(_LONGEST):
+            op = self.tracer.network.op(at[0])
+            position = _CUTS.get(op.kind)
+            if position is None or position >= len(op.inputs):
+                break
+            at = self.tracer.resolve(op.inputs[position])
+        return at
 
     def explain(self, tensor: Tensor, layer: str) -> Glue:
         """What `tensor` is, apart from zeros past a row's end.
@@ -74,8 +94,8 @@ class Gluer:
             layer: for messages.
         """
         options = self.options(tensor)
-        choices = tuple(name for o in options for name in o.choices)
-        real = [o.tensor for o in options if not self.tracer.is_zeros(o.tensor)]
+        choices = options.choices
+        real = [t for t in options.tensors if not self.tracer.is_zeros(t)]
         if len(real) != 1:
             node = choices[0] if choices else tensor[0]
             seen = [self._one(t, layer) for t in real]
@@ -119,6 +139,18 @@ class Gluer:
             values[app.h] = draw.normal(size=(_BATCH, query.output_size))
             values[app.c] = draw.normal(size=(_BATCH, query.units))
         return values
+
+    def side_by_side(self, tensor: Tensor, apps: Sequence[Application]) -> bool:
+        """Whether `tensor` is the applications' outputs, joined on the last axis."""
+        draw = np.random.default_rng(8)
+        widths = [self.queries[app.layer].output_size for app in apps]
+        parts = [draw.normal(size=(_BATCH, width)) for width in widths]
+        given = {app.h: part for app, part in zip(apps, parts, strict=True)}
+        try:
+            value = Evaluation(self.tracer.network, self.tracer.resolve, given)(tensor)
+        except NotRecognised:
+            return False
+        return same(value, np.concatenate(parts, axis=-1))
 
     def equals(
         self, tensor: Tensor, apps: Sequence[Application], terms: Mapping[Tensor, int]

@@ -93,7 +93,8 @@ class _Inliner:
         """Inline everything."""
         for node in self.graph.nodes.values():
             inputs = tuple(_reference(text) for text in node.inputs if text[:1] != "^")
-            self._add(node, node.name, inputs, ())
+            controls = tuple(text[1:] for text in node.inputs if text[:1] == "^")
+            self._add(node, node.name, inputs, (), controls)
         while self._queue:
             self._inline(self._queue.popleft())
         for name, returns in self._unfinished:
@@ -103,7 +104,12 @@ class _Inliner:
             self.loops.append(_while_loop(self.ops, loop, entries, returns, self.graph.where))
 
     def _add(
-        self, node: Node, name: str, inputs: tuple[Tensor, ...], calls: tuple[str, ...]
+        self,
+        node: Node,
+        name: str,
+        inputs: tuple[Tensor, ...],
+        calls: tuple[str, ...],
+        controls: tuple[str, ...] = (),
     ) -> None:
         if len(self.ops) >= MOST_OPS:
             raise SourceUnreadable(
@@ -123,7 +129,7 @@ class _Inliner:
                 returns = self._call(node, branch, f"{name}/{branch}", inputs[1:], calls)
                 self._unfinished.append((name, returns))
         else:
-            self.ops[name] = Op(name, kind, inputs, node.attrs)
+            self.ops[name] = Op(name, kind, inputs, node.attrs, controls)
 
     def _add_while(
         self, node: Node, name: str, inputs: tuple[Tensor, ...], calls: tuple[str, ...]

@@ -1,68 +1,47 @@
-"""Sequence lengths: Selects that hold a state, or zero an output, past a row's end.
+"""Sequence lengths: states that are held, and outputs that are zeros, past a row's end.
 
 Semantics: `dynamic_rnn` and `static_rnn` with ``sequence_length``: at step t, rows with
-``t >= length`` keep the old state and give zeros.
+``t >= length`` keep the old state and give zeros. What chooses (Selects, and conds on the
+longest and shortest row) is evaluated with lengths on both sides of t, and must agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lstmbridge.graph.network import Op, Tensor
-from lstmbridge.graph.trace import SELECTS, Tracer
+import numpy as np
 
-# (kind, position of the time) -> whether the comparison holds past the end
-_PAST: Mapping[tuple[str, int], bool] = {
-    ("GreaterEqual", 0): True,
-    ("LessEqual", 1): True,
-    ("Less", 0): False,
-    ("Greater", 1): False,
-}
+from lstmbridge.errors import NotRecognised
+from lstmbridge.gates import Array
+from lstmbridge.graph.evaluate import Evaluation
+from lstmbridge.graph.network import Tensor
+from lstmbridge.graph.trace import SELECTS, Options, Tracer
+
+_COMPARES = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual"})
 _WRAPS = frozenset({"ExpandDims", "LogicalNot", "Reshape", "Tile"})
 _LONGEST = 6
 
-IsTime = Callable[[Tensor], bool]
-"""Whether a tensor is the number of the step."""
 
-
-@dataclass(frozen=True, slots=True)
-class LengthMask:
-    """One Select by length.
+@dataclass(frozen=True)
+class Clock:
+    """How a graph says which step it is.
 
     Attributes:
-        lengths: the node that gives them.
-        past: the tensor chosen past the end.
-        alive: the tensor chosen before.
+        entry: the loop variable that counts, None where steps are unrolled.
+        number: of an unrolled step.
     """
 
-    lengths: str
-    past: Tensor
-    alive: Tensor
+    entry: Tensor | None
+    number: int = 0
 
 
-def length_mask(tracer: Tracer, op: Op, is_time: IsTime) -> LengthMask | None:
-    """What `op` masks by length, or None where it is no such Select."""
-    if op.kind not in SELECTS or len(op.inputs) != 3:
-        return None
-    condition, negated = tracer.op(op.inputs[0]), False
-    for _ in range(_LONGEST):
-        if condition.kind not in _WRAPS or not condition.inputs:
-            break
-        negated ^= condition.kind == "LogicalNot"
-        condition = tracer.op(condition.inputs[0])
-    if len(condition.inputs) != 2:
-        return None
-    for k in (0, 1):
-        past = _PAST.get((condition.kind, k))
-        if past is None or not is_time(tracer.resolve(condition.inputs[k])):
-            continue
-        lengths = tracer.op(condition.inputs[1 - k]).name
-        when_true, when_false = op.inputs[1], op.inputs[2]
-        if past ^ negated:
-            return LengthMask(lengths, when_true, when_false)
-        return LengthMask(lengths, when_false, when_true)
-    return None
+@dataclass(frozen=True)
+class Mask:
+    """By which lengths something is chosen ("" where nothing is), or why that is no mask."""
+
+    lengths: str = ""
+    problem: str = ""
 
 
 def is_counter(tracer: Tracer, tensor: Tensor) -> bool:
@@ -73,8 +52,102 @@ def is_counter(tracer: Tracer, tensor: Tensor) -> bool:
     _, variable = found
     if tracer.scalar(variable.initial) != 0.0:
         return False
-    op = tracer.op(variable.following)
+    return is_next(tracer, variable.following, tensor)
+
+
+def is_next(tracer: Tracer, tensor: Tensor, counter: Tensor) -> bool:
+    """Whether `tensor` is the counter plus one."""
+    op = tracer.op(tensor)
     if op.kind not in {"Add", "AddV2"} or len(op.inputs) != 2:
         return False
     sides = [tracer.resolve(t) for t in op.inputs]
-    return tensor in sides and any(tracer.scalar(t) == 1.0 for t in sides)
+    return counter in sides and any(tracer.scalar(t) == 1.0 for t in sides)
+
+
+def mask_of(
+    tracer: Tracer,
+    tensor: Tensor,
+    options: Options,
+    made: tuple[Tensor, Array],
+    old: tuple[Tensor, Array] | None,
+    clock: Clock,
+) -> Mask:
+    """How `tensor` chooses between what a step made and what was there before.
+
+    Args:
+        tracer: the graph.
+        tensor: what is handed on.
+        options: what it may be.
+        made: the new tensor, and random numbers (batch, width) for it.
+        old: the tensor that is kept past the end; None: zeros.
+        clock: how the graph counts steps.
+    """
+    if not options.choices:
+        return Mask()
+    found: dict[Tensor, None] = {}
+    for name in options.choices:
+        op = tracer.network.op(name)
+        if op.kind in SELECTS:
+            lengths, when = _compared(tracer, op.inputs[0], clock)
+            if lengths is None or when is None:
+                return Mask(problem=f"{name!r} chooses it by something other than lengths")
+            found[lengths] = None
+            clock = when
+    if len(found) != 1:
+        return Mask(problem=f"{options.choices[0]!r} chooses it by something other than lengths")
+    lengths = next(iter(found))
+    given = {made[0]: made[1], **({old[0]: old[1]} if old else {})}
+    for zero in options.tensors:
+        if tracer.is_zeros(zero):
+            given.setdefault(zero, np.zeros_like(made[1]))
+    past = np.zeros_like(made[1]) if old is None else old[1]
+    if not _agrees(tracer, tensor, lengths, clock, given, made[1], past):
+        return Mask(problem=f"{options.choices[0]!r} does not choose as sequence lengths do")
+    return Mask(lengths[0])
+
+
+def _compared(
+    tracer: Tracer, condition: Tensor, clock: Clock
+) -> tuple[Tensor | None, Clock | None]:
+    """The lengths that a condition compares the step's number with, and that number."""
+    op = tracer.op(condition)
+    for _ in range(_LONGEST):
+        if op.kind not in _WRAPS or not op.inputs:
+            break
+        op = tracer.op(op.inputs[0])
+    if op.kind not in _COMPARES or len(op.inputs) != 2:
+        return None, None
+    for k in (0, 1):
+        at = tracer.resolve(op.inputs[k])
+        lengths = tracer.resolve(op.inputs[1 - k])
+        if clock.entry is None and tracer.scalar(at) == clock.number:
+            return lengths, clock
+        if at in tracer.network.entries and is_counter(tracer, at):
+            return lengths, Clock(at)
+    return None, None
+
+
+def _agrees(
+    tracer: Tracer,
+    tensor: Tensor,
+    lengths: Tensor,
+    clock: Clock,
+    given: Mapping[Tensor, Array],
+    made: Array,
+    past: Array,
+) -> bool:
+    batch = made.shape[0]
+    for step in (clock.number,) if clock.entry is None else (0, 3):
+        for shifts in ([1] * batch, [-k for k in range(batch)], [k - 1 for k in range(batch)]):
+            ends = np.maximum(0, step + np.asarray(shifts, np.int64))
+            tensors = {**given, lengths: ends}
+            if clock.entry is not None:
+                tensors[clock.entry] = np.asarray(step)
+            try:
+                value = Evaluation(tracer.network, tracer.guarded, tensors, conds=True)(tensor)
+            except NotRecognised:
+                return False
+            wanted = np.where((step < ends)[:, None], made, past)
+            if value.shape != wanted.shape or not np.array_equal(value, wanted):
+                return False
+    return True

@@ -33,17 +33,19 @@ BRANCHES = "_Branches"
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operation of the network. Control inputs are gone.
+    """One operation of the network.
 
     Attributes:
         inputs: the tensors it reads, in order.
         attrs: as in `graphdef.Node`.
+        controls: operations that must run before it, and whose branch of a cond it shares.
     """
 
     name: str
     kind: str
     inputs: tuple[Tensor, ...]
     attrs: Mapping[str, Any]
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lstmbridge.graph.findings import Construct
 from lstmbridge.graph.glue import Glue, Gluer
+from lstmbridge.graph.masks import is_counter
 from lstmbridge.graph.strands import Strand, StrandFinder
 from lstmbridge.graph.trace import Tracer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Footing:
+    """What a strand stands on.
+
+    Attributes:
+        below: the strand whose output, step by step, is this one's input.
+        residual: that output is its cell's output plus its input.
+        pair: the strands whose outputs are, side by side, this one's input, the second walked
+            from its end: the two directions of a bidirectional layer, unrolled.
+        feeders: all strands that its input depends on in the same step or an earlier one.
+        between: what stands between those and its input, where it is neither of these.
+        loops_back: its input depends on a loop variable that is no counter.
+    """
+
+    below: Strand | None = None
+    residual: bool = False
+    pair: tuple[Strand, Strand] | None = None
+    feeders: tuple[Strand, ...] = ()
+    between: tuple[Construct, ...] = ()
+    loops_back: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Stack:
     """Strands from input to output, before what surrounds them is known.
 
     Attributes:
-        residual: per strand: its output is h + x.
-        choices: per strand but the lowest: choices on the way to it.
+        strands: from input to output.
+        residual: per strand: its output is h + x. The last is not known yet.
+        footing: of the lowest strand.
+        feedback: its input depends on its own output.
     """
 
     strands: tuple[Strand, ...]
     residual: tuple[bool, ...]
-    constructs: tuple[Construct, ...]
+    footing: Footing
+    feedback: bool
 
 
 @dataclass(eq=False)
 class RunFinder:
-    """Finds all runs."""
+    """Finds all stacks."""
 
     tracer: Tracer
     gluer: Gluer
@@ -40,61 +66,97 @@ class RunFinder:
         self._of = {app.node: strand for strand in self.strands for app in strand.apps}
 
     def stacks(self) -> list[Stack]:
-        """Every path from a strand that no other feeds up to one that feeds no other."""
-        below: dict[int, tuple[Strand, bool]] = {}
-        constructs: dict[int, list[Construct]] = {}
-        for strand in self.strands:
-            found, problems = self._below(strand)
-            constructs[id(strand)] = problems
-            if found is not None:
-                below[id(strand)] = found
-        feeding = {id(lower): True for lower, _ in below.values()}
-        tops = [strand for strand in self.strands if id(strand) not in feeding]
-        return [self._stack(top, below, constructs) for top in tops]
+        """Every path from a strand that no other carries up to one that carries no other."""
+        footings = {id(strand): self._footing(strand) for strand in self.strands}
+        carried = {id(f.below) for f in footings.values() if f.below is not None}
+        tops = [strand for strand in self.strands if id(strand) not in carried]
+        return [self._stack(top, footings) for top in tops]
 
-    def _stack(
-        self,
-        top: Strand,
-        below: Mapping[int, tuple[Strand, bool]],
-        constructs: Mapping[int, list[Construct]],
-    ) -> Stack:
+    def _stack(self, top: Strand, footings: Mapping[int, Footing]) -> Stack:
         path, residual = [top], [False]
-        while id(path[-1]) in below and below[id(path[-1])][0] not in path:
-            lower, added = below[id(path[-1])]
-            path.append(lower)
-            residual.append(added)
-        problems = [c for s in path for c in (*s.problems, *constructs[id(s)])]
+        while (footing := footings[id(path[-1])]).below is not None:
+            if footing.below in path:
+                break
+            path.append(footing.below)
+            residual.append(footing.residual)
+        bottom = path[-1]
         return Stack(
-            tuple(reversed(path)), tuple(reversed(residual)), tuple(dict.fromkeys(problems))
+            tuple(reversed(path)),
+            tuple(reversed(residual)),
+            footings[id(bottom)],
+            footings[id(bottom)].loops_back or _depends_on_itself(bottom, footings),
         )
 
-    def _below(self, strand: Strand) -> tuple[tuple[Strand, bool] | None, list[Construct]]:
-        """The strand whose output is this one's input; and what else stands between."""
+    def _footing(self, strand: Strand) -> Footing:
         if strand.apps[0].whole:
-            return None, []
+            return Footing()
         glues = [self.gluer.explain(app.x, app.layer) for app in strand.apps]
-        problems = list(dict.fromkeys(g.problem for g in glues if g.problem is not None))
-        if problems:
-            return None, problems[:1]
-        lower = {id(self._of[g.cell.node]): self._of[g.cell.node] for g in glues if g.cell}
-        if not lower:
-            return None, []
-        found = next(iter(lower.values()))
-        if len(lower) > 1 or not self._in_step(strand, found, glues):
-            return None, [self._jumps(strand)]
-        if strand is found or len({g.residual for g in glues}) > 1:
-            return None, [self._jumps(strand)]
-        return (found, glues[0].residual), []
-
-    def _in_step(self, strand: Strand, lower: Strand, glues: list[Glue]) -> bool:
-        cells = [g.cell.node for g in glues if g.cell is not None]
-        return strand.loop is lower.loop and cells == [app.node for app in lower.apps]
-
-    def _jumps(self, strand: Strand) -> Construct:
-        app = strand.apps[0]
-        return Construct(
-            "feedback",
-            app.node,
-            app.layer,
-            f"the inputs of {app.layer} are not the outputs of one layer at the same step",
+        feeders: dict[int, Strand] = {}
+        back = False
+        for glue in glues:
+            cells = [] if glue.cell is None else [glue.cell]
+            if glue.behind is not None:
+                cells += [self.gluer.outputs[c][0] for c in glue.behind.cells]
+                back |= any(not is_counter(self.tracer, e) for e in glue.behind.entries)
+            feeders.update((id(self._of[c.node]), self._of[c.node]) for c in cells)
+        found = tuple(feeders.values())
+        if not found:
+            return Footing(loops_back=back)
+        below = self._below(strand, glues)
+        if below is not None:
+            return Footing(below, glues[0].residual, feeders=found)
+        pair = self._pair(strand, found)
+        if pair is not None:
+            return Footing(pair=pair, feeders=found)
+        problems = dict.fromkeys(g.problem for g in glues if g.problem is not None)
+        return Footing(
+            feeders=found, between=tuple(problems)[:1] or (_jump(strand),), loops_back=back
         )
+
+    def _below(self, strand: Strand, glues: Sequence[Glue]) -> Strand | None:
+        """The strand whose outputs are this one's inputs, step by step."""
+        cells = [g.cell for g in glues if g.cell is not None and g.problem is None]
+        if len(cells) != len(glues) or len({g.residual for g in glues}) != 1:
+            return None
+        lower = self._of[cells[0].node]
+        in_step = [c.node for c in cells] == [app.node for app in lower.apps]
+        if not in_step or lower is strand or lower.loop is not strand.loop:
+            return None
+        return lower
+
+    def _pair(self, strand: Strand, feeders: Sequence[Strand]) -> tuple[Strand, Strand] | None:
+        """Two unrolled strands whose outputs are side by side, the second from its end."""
+        count = len(strand.apps)
+        if strand.loop is not None or len(feeders) != 2 or strand in feeders:
+            return None
+        if any(len(f.apps) != count for f in feeders):
+            return None
+        for forward, backward in ((feeders[0], feeders[1]), (feeders[1], feeders[0])):
+            turned = backward.apps[::-1]
+            for steps in (strand.apps, strand.apps[::-1]):
+                rows = zip(steps, forward.apps, turned, strict=True)
+                if all(self.gluer.side_by_side(app.x, (fw, bw)) for app, fw, bw in rows):
+                    return forward, backward
+        return None
+
+
+def _depends_on_itself(strand: Strand, footings: Mapping[int, Footing]) -> bool:
+    todo, seen = list(footings[id(strand)].feeders), {id(strand)}
+    while todo:
+        at = todo.pop()
+        if at is strand:
+            return True
+        if id(at) not in seen:
+            seen.add(id(at))
+            todo.extend(footings[id(at)].feeders)
+    return False
+
+
+def _jump(strand: Strand) -> Construct:
+    app = strand.apps[0]
+    return Construct(
+        "computation",
+        app.node,
+        app.layer,
+        f"the inputs of {app.layer} are not the outputs of one layer at the same steps",
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.masks import is_counter
+from lstmbridge.graph.masks import is_counter, is_next
 from lstmbridge.graph.network import Loop, Op, Tensor
 from lstmbridge.graph.slices import READS
 from lstmbridge.graph.trace import Tracer
@@ -44,7 +44,7 @@ _LONGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class TimeTensor:
     """A tensor over time, as it stands before it is transposed and reversed for a loop.
 
     Attributes:
@@ -60,30 +60,61 @@ class Sequence:
     lengths: str | None = None
 
 
-def read_sequence(tracer: Tracer, read: Op) -> tuple[Tensor | None, str]:
+def read_sequence(
+    tracer: Tracer, read: Op, ahead: Tensor | None = None
+) -> tuple[Tensor | None, str]:
     """The time-major tensor of which `read` takes one step per step.
+
+    Args:
+        tracer: the graph.
+        read: an operation of `READS`.
+        ahead: the loop variable that hands the value on to the next step, where one does: then
+            the read is of step t + 1, and step 0 is read before the loop.
 
     Returns:
         The tensor, and ""; or None and why it is not read in order.
     """
     if read.kind not in READS or len(read.inputs) != 3:
-        return None, f"{read.name!r} does not read a step of a sequence"
-    if not is_counter(tracer, tracer.resolve(read.inputs[1])):
-        return None, f"{read.name!r} does not read step t at step t"
+        return None, f"does not read a step of a sequence (by {read.name!r})"
+    if not _in_order(tracer, read, ahead):
+        return None, f"does not read step t at step t (by {read.name!r})"
     carrier = read.inputs[0] if read.kind == "TensorListGetItem" else read.inputs[2]
     fill = tracer.op(carrier)
     position = _FILLS.get(fill.kind)
     if position is None or position >= len(fill.inputs):
-        return None, f"{read.name!r} reads from a {fill.kind} ({fill.name!r})"
+        return None, f"reads from a {fill.kind} ({fill.name!r})"
     return fill.inputs[position], ""
+
+
+def _in_order(tracer: Tracer, read: Op, ahead: Tensor | None) -> bool:
+    index = tracer.resolve(read.inputs[1])
+    if ahead is None:
+        return is_counter(tracer, index)
+    if not any(
+        is_counter(tracer, tracer.resolve(t)) and is_next(tracer, index, tracer.resolve(t))
+        for t in tracer.network.op(index[0]).inputs
+    ):
+        return False
+    _, variable = tracer.network.entries[ahead]
+    first = [
+        tracer.network.op(t[0])
+        for t in tracer.options(variable.initial).tensors
+        if not tracer.is_zeros(t)
+    ]
+    return len(first) == 1 and (
+        first[0].kind == read.kind
+        and tracer.scalar(first[0].inputs[1]) == 0.0
+        and tracer.resolve(first[0].inputs[0]) == tracer.resolve(read.inputs[0])
+        and tracer.resolve(first[0].inputs[-1]) == tracer.resolve(read.inputs[-1])
+    )
 
 
 def written_steps(tracer: Tracer, loop: Loop) -> list[tuple[Op, Tensor, tuple[Tensor, ...]]]:
     """(the write, the value of one step, the whole tensors outside) of each output of a loop."""
     found = []
     for variable in loop.variables:
-        for option in tracer.alternatives(variable.following):
-            write = tracer.network.op(option.tensor[0])
+        for tensor in tracer.options(variable.following).tensors:
+            write = tracer.network.op(tensor[0])
             position = _WRITES.get(write.kind)
             if position is None or position >= len(write.inputs):
                 continue
@@ -97,7 +128,7 @@ def written_steps(tracer: Tracer, loop: Loop) -> list[tuple[Op, Tensor, tuple[Te
     return found
 
 
-def unwound(tracer: Tracer, tensor: Tensor) -> Sequence:
+def unwound(tracer: Tracer, tensor: Tensor) -> TimeTensor:
     """See through the transposes and reversals in front of a time-major tensor."""
     axis, reverse, lengths = 0, "no", None
     at = tracer.resolve(tensor)
@@ -118,7 +149,7 @@ def unwound(tracer: Tracer, tensor: Tensor) -> Sequence:
         else:
             break
         at = tracer.resolve(op.inputs[0])
-    return Sequence(at, axis == 0, reverse, lengths)
+    return TimeTensor(at, axis == 0, reverse, lengths)
 
 
 def _swaps_time(tracer: Tracer, op: Op) -> bool:

@@ -49,22 +49,23 @@ _HAND_ON = frozenset(
 VARIABLES = frozenset({"AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"})
 SELECTS = frozenset({"Select", "SelectV2"})
 _MERGES = frozenset({"Merge", "RefMerge"})
+_SWITCHES = frozenset({"RefSwitch", "Switch"})
 # tf.gradients puts its operations under `gradients/` or `<operation>_grad/`
 _TRAINING = re.compile(r"(?:^|/)gradients(?:_\d+)?/|_grad/")
 _MOST_ALTERNATIVES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
-    """One of the tensors that a choice may hand on.
+class Options:
+    """The tensors that a choice may hand on.
 
     Attributes:
-        tensor: resolved.
-        choices: names of the Merges, Selects and Ifs on the way.
+        tensors: resolved.
+        choices: names of all Merges, Selects and Ifs on the way.
     """
 
-    tensor: Tensor
-    choices: tuple[str, ...] = ()
+    tensors: tuple[Tensor, ...]
+    choices: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -79,6 +80,7 @@ class Tracer:
     dropouts: set[str] = field(default_factory=set)
     _resolved: dict[Tensor, Tensor] = field(default_factory=dict)
     _plain: dict[Tensor, Tensor] = field(default_factory=dict)
+    _guarded: dict[Tensor, Tensor] = field(default_factory=dict)
 
     def resolve(self, tensor: Tensor) -> Tensor:
         """The tensor whose value `tensor` has, at inference. Errors: SourceUnreadable."""
@@ -88,11 +90,22 @@ class Tracer:
         """As `resolve`, without seeing through dropout."""
         return self._follow(tensor, self._plain, dropout=False)
 
+    def guarded(self, tensor: Tensor) -> Tensor:
+        """As `resolve`, stopping at a Switch: for evaluation by predicates."""
+        return self._follow(tensor, self._guarded, dropout=True, switch=False)
+
     def op(self, tensor: Tensor) -> Op:
         """The operation behind `tensor`."""
         return self.network.op(self.resolve(tensor)[0])
 
-    def _follow(self, tensor: Tensor, memo: dict[Tensor, Tensor], *, dropout: bool) -> Tensor:
+    def _follow(
+        self,
+        tensor: Tensor,
+        memo: dict[Tensor, Tensor],
+        *,
+        dropout: bool,
+        switch: bool = True,
+    ) -> Tensor:
         path: dict[Tensor, None] = {}
         while tensor not in memo:
             if tensor in path:
@@ -102,7 +115,8 @@ class Tracer:
                     advice=ADVICE,
                 )
             path[tensor] = None
-            before = self._before(tensor, dropout=dropout)
+            stopped = not switch and self._chooses(self.network.op(tensor[0]))
+            before = None if stopped else self._before(tensor, dropout=dropout)
             if before is None:
                 memo[tensor] = tensor
                 break
@@ -110,6 +124,10 @@ class Tracer:
         end = memo[tensor]
         memo.update(dict.fromkeys(path, end))
         return end
+
+    def _chooses(self, op: Op) -> bool:
+        """Whether a Switch is a cond's, not a loop's."""
+        return op.kind in _SWITCHES and self.network.source(op, 0) not in self.network.entries
 
     def _before(self, tensor: Tensor, *, dropout: bool) -> Tensor | None:
         """One step back, or None where `tensor` is computed."""
@@ -175,27 +193,28 @@ class Tracer:
             return ((name, 0), (name, 1))
         return ((name, position if kind in {"IdentityN", RETURN} else 0),)
 
-    def alternatives(
-        self, tensor: Tensor, stops: Container[Tensor] = ()
-    ) -> tuple[Alternative, ...]:
+    def options(self, tensor: Tensor, stops: Container[Tensor] = ()) -> Options:
         """All tensors that `tensor` may be, by conds, Ifs and Selects; `stops` stay whole.
 
         A choice between equal things is no choice.
         """
-        found: dict[Tensor, tuple[str, ...]] = {}
-        queue: deque[Alternative] = deque([Alternative(self.resolve(tensor))])
-        seen: set[Tensor] = set()
+        start = self.resolve(tensor)
+        found: dict[Tensor, None] = {}
+        choices: dict[str, None] = {}
+        queue, seen = deque([start]), {start}
         while queue and len(seen) < _MOST_ALTERNATIVES:
             at = queue.popleft()
-            if at.tensor in seen:
-                continue
-            seen.add(at.tensor)
-            branches = () if at.choices and at.tensor in stops else self._branches(at.tensor)
-            if not branches:
-                found[at.tensor] = at.choices
-            choices = (*at.choices, at.tensor[0])
-            queue.extend(Alternative(self.resolve(b), choices) for b in branches)
-        return tuple(Alternative(tensor, choices) for tensor, choices in found.items())
+            branches = () if at != start and at in stops else self._branches(at)
+            if branches:
+                choices[at[0]] = None
+            else:
+                found[at] = None
+            for branch in map(self.resolve, branches):
+                if branch not in seen:
+                    seen.add(branch)
+                    queue.append(branch)
+        found.update(dict.fromkeys(queue))
+        return Options(tuple(found), tuple(choices) if len(found) > 1 else ())
 
     def _branches(self, tensor: Tensor) -> tuple[Tensor, ...]:
         op = self.network.op(tensor[0])
