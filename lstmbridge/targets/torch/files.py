@@ -131,12 +131,13 @@ def _save_safetensors(path: Path, tensors: Mapping[str, Array], strings: str) ->
 
 def _save_pt(path: Path, tensors: Mapping[str, Array], strings: str) -> None:
     torch = import_torch("to write a .pt file")
-    made: dict[int, Any] = {}  # layers that share a cell share its storage in the file too
+    made: dict[Any, Any] = {}  # layers that share a cell share its storage in the file too
     state: OrderedDict[str, Any] = OrderedDict()
     for key, array in tensors.items():
-        if id(array) not in made:
-            made[id(array)] = tensor_of(array)
-        state[key] = made[id(array)]
+        memory = (array.ctypes.data, array.shape, array.strides, array.dtype)
+        if memory not in made:
+            made[memory] = tensor_of(array)
+        state[key] = made[memory]
     state._metadata = OrderedDict({"": {"version": 1, KEY: strings}})  # type: ignore[attr-defined]  # noqa: SLF001
     with path.open("wb") as file:  # an open file: a name would become part of the bytes
         try:

@@ -97,7 +97,8 @@ class BridgeModule(nn.Module):
         Raises:
             UsageError: a name or a shape that the network does not have.
         """
-        self._check(inputs, initial)
+        self._check_inputs(inputs)
+        self._check_states(inputs, initial)
         call = Call(_checked_lengths(inputs, sequence_length), initial)
         return {OUTPUTS: self.apply_to(inputs, call), **call.finals}
 
@@ -112,13 +113,23 @@ class BridgeModule(nn.Module):
         """X (batch, time, features) -> y; leaves the final states in `call`."""
         raise NotImplementedError
 
-    def _check(self, inputs: Tensor, initial: Mapping[str, Tensor]) -> None:
+    def _check_inputs(self, inputs: Tensor) -> None:
+        dtype = next(self.parameters()).dtype
+        if inputs.dtype != dtype and not torch.is_autocast_enabled():
+            raise UsageError(
+                f"{INPUTS} has dtype {inputs.dtype}",
+                expected=f"{dtype}, that of the weights",
+                where=INPUTS,
+                advice=f"cast one of them: {INPUTS}.to({dtype}) or module.to({inputs.dtype})",
+            )
         if inputs.ndim != 3 or inputs.shape[2] != self.node.input_size:
             raise UsageError(
                 f"{INPUTS} has shape {tuple(inputs.shape)}",
                 expected=f"(batch, time, {self.node.input_size})",
                 where=INPUTS,
             )
+
+    def _check_states(self, inputs: Tensor, initial: Mapping[str, Tensor]) -> None:
         widths: dict[str, int] = {}
         for _, leaf in leaves(self.node):
             for name, h, c in state_sizes(leaf):

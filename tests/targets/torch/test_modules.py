@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,7 @@ def test_a_module_can_be_saved_and_loaded_by_its_own_state_dict(kind: str, lab: 
     [
         ({"inputs": np.zeros((4, 6, 9))}, r"inputs has shape \(4, 6, 9\)"),
         ({"inputs": np.zeros((4, 6))}, "inputs has shape"),
+        ({"inputs": np.zeros((4, 6, 3), np.float32)}, "inputs has dtype torch.float32"),
         ({"initial_layer7_h": np.zeros((4, 5))}, "no input initial_layer7_h"),
         ({"initial_layer0_h": np.zeros((4, 6))}, "initial_layer0_h has shape"),
         ({"initial_layer0_h": np.zeros((3, 5))}, "initial_layer0_h has shape"),
@@ -196,3 +198,14 @@ def test_wrong_feeds_are_refused_by_name(
     feeds = {**lab.feeds(model), **change}
     with pytest.raises(UsageError, match=said):
         loaded(model, lab.folder)(**{name: torch.from_numpy(a) for name, a in feeds.items()})
+
+
+def test_a_module_can_be_copied(lab: Any) -> None:
+    model = lab.model("everything")
+    module = loaded(model, lab.folder)
+    twin = copy.deepcopy(module)
+    feeds = lab.feeds(model)
+    assert worst(call(module, feeds), call(twin, feeds)) < 1e-12
+    with torch.no_grad():
+        twin.get_parameter("layers.0.kernel").zero_()
+    assert worst(call(module, feeds), call(twin, feeds)) > 1e-3

@@ -251,6 +251,16 @@ def test_annotating_adds_strings_and_leaves_the_rest(suffix: str, lab: Any) -> N
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_annotating_gives_the_bytes_of_writing_it_all_at_once(
+    kind: str, suffix: str, lab: Any
+) -> None:
+    one, other = lab.folder / f"one{suffix}", lab.folder / f"other{suffix}"
+    TARGET.write(lab.model(kind), one, TargetOptions(), {"b": "2", "a": "1"})
+    TARGET.annotate(TARGET.write(lab.model(kind), other, TargetOptions(), {"b": "2"}), {"a": "1"})
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_an_annotation_cannot_replace_the_architecture(lab: Any) -> None:
     artifact = write(lab.model("shared"), lab.folder)
     assert TARGET.annotate(artifact, {"lstmbridge.torch": "{}"}) == artifact
@@ -261,7 +271,10 @@ def test_a_shared_cell_is_written_for_each_layer_and_stored_once_in_a_pt(lab: An
     model = Model("x", Sequence((Recurrent(one),) * 4))
     artifact = write(model, lab.folder, ".pt")
     assert len(plain(artifact.path)) == 16
-    assert artifact.path.stat().st_size < 1.5 * 4 * (2 * 64 * 256)
+    size = artifact.path.stat().st_size
+    assert size < 1.5 * 4 * (2 * 64 * 256)
+    TARGET.annotate(artifact, {"lstmbridge.verdict": "pass"})
+    assert artifact.path.stat().st_size < size + 200
 
 
 def test_how_each_layer_is_said_is_told(lab: Any) -> None:
