@@ -90,10 +90,12 @@ class Figure(NamedTuple):
     detail: str
 
 
-def environment() -> dict[str, str]:
-    """This checkout's package and scripts in front of any that are installed."""
+def environment(folder: Path) -> dict[str, str]:
+    """This checkout's package and scripts first; bytecode is kept, as an installation has it."""
     paths = [str(ROOT), str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**variables, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 
 
 def cost(command: Sequence[str], folder: Path, *, own_packages: bool = True) -> Cost:
@@ -109,7 +111,7 @@ def cost(command: Sequence[str], folder: Path, *, own_packages: bool = True) -> 
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=environment() if own_packages else None,
+            env=environment(folder) if own_packages else None,
         )
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
@@ -235,7 +237,9 @@ def anonymous_peak(command: Sequence[str], folder: Path) -> float:
     Pages of the mapped checkpoint count as resident, but the system takes them back at will.
     """
     peak = 0.0
-    process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL
+    )
     while process.poll() is None:
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
