@@ -184,7 +184,8 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     facts = _network_facts(shop, draft)
     model = Model(name, root, facts)
     variables = {layer.name: _sources(shop.sites[id(layer.cell)]) for layer in model.layers}
-    doubts = [*draft.all_remarks(of_pairs=told is None), *(told.remarks if told else ())]
+    doubts = [] if told and told.chained else [*draft.all_remarks(of_pairs=told is None)]
+    doubts += told.remarks if told else ()
     for resolved in shop.resolved.values():
         doubts += resolved.doubts
     if told is None and _may_be_shared(draft, hints):

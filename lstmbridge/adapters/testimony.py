@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -54,12 +55,14 @@ class Testimony:
         options: cell's scope -> its constants.
         chains: a chain's first scope -> the chain.
         network: facts of the network as a whole.
+        chained: that each bidirectional layer reads the one below is shown, not only named.
         remarks: what the user should know.
     """
 
     options: dict[str, Mapping[str, Fact[Any]]] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
     network: dict[str, Fact[Any]] = field(default_factory=dict)
+    chained: bool = False
     remarks: list[str] = field(default_factory=list)
 
 
@@ -102,7 +105,7 @@ class _Examination:
             for site in draft.sites():
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)
-            self._agree(below)
+            self._agree(draft, below)
         except _Refused as refused:
             return refused.error
         return self._said
@@ -191,7 +194,7 @@ class _Examination:
         if draft.pair is not None:
             return self._pair(draft)
         if draft.stack and draft.stack[0].pair is not None:
-            return [run for layer in draft.stack for run in self._pair(layer)]
+            return self._stacked(draft)
         runs = self._chain(draft)
         for run in runs:
             if run.reversed in {"full", "lengths"}:
@@ -200,6 +203,19 @@ class _Examination:
                     "converted stack takes what the loop takes, so reverse its inputs too"
                 )
         return runs
+
+    def _stacked(self, draft: Draft) -> list[Run]:
+        """Bidirectional layers, each fed by both directions of the one below."""
+        layers = [self._pair(layer) for layer in draft.stack]
+        for below, above in pairwise(layers):
+            names = {run.name for run in below}
+            for run in above:
+                if run.between:
+                    raise _Refused(self._refusal(draft.scope, run.between[0]))
+                if run.inputs_from and not set(run.inputs_from) <= names:
+                    raise _Refused(self._other_order(draft, [*below, run]))
+        self._said.chained = all(run.inputs_from for layer in layers[1:] for run in layer)
+        return [run for layer in layers for run in layer]
 
     def _pair(self, draft: Draft) -> list[Run]:
         if draft.pair is None:
@@ -288,7 +304,7 @@ class _Examination:
 
     # --- the network as a whole ---
 
-    def _agree(self, runs: Sequence[Run]) -> None:
+    def _agree(self, draft: Draft, runs: Sequence[Run]) -> None:
         network = self._said.network
         first = runs[0]
         network["sequence_length"] = Fact.read(
@@ -306,9 +322,9 @@ class _Examination:
         if {"variable", "computed"} & set(begins):
             node = next(node for kind, node in states if kind in {"variable", "computed"})
             self._said.remarks.append(
-                f"in the graph the stack begins with states that it does not get from outside "
-                f"({', '.join(begins)}: {node}); the converted one begins with zeros unless "
-                "--states lets you feed them"
+                f"in the graph {draft.scope} begins with states that nobody feeds "
+                f"({', '.join(begins)}: {node}); the converted one begins with zeros, or, with "
+                "--states, with what you feed"
             )
         chains = self._said.chains.values()
         shared = [c for c in chains if len(set(c.layers)) < len(c.layers)]
@@ -317,9 +333,9 @@ class _Examination:
         residual = [c for c in chains if any(c.residual)]
         where = residual[0].where if residual else self._at(first.name)
         network["residual"] = Fact.read(bool(residual), where)
-        dropouts = [node for r in runs for node in r.dropouts]
-        if dropouts:
-            network["dropout"] = Fact.read("left out", self._at(dropouts[0]))
+        if self._evidence.dropouts:
+            where = self._at(self._evidence.dropouts[0])
+            network["dropout"] = Fact.read("left out, as at inference", where)
 
 
 def _is_of_another_copy(run: Run) -> bool:

@@ -1,0 +1,85 @@
+"""Checkpoints that real releases wrote: what the model computes is what TensorFlow recorded."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmbridge.adapters import recognise
+from lstmbridge.contracts import Hints
+from lstmbridge.errors import CannotExpress
+from lstmbridge.model.facts import Basis
+from lstmbridge.model.forward import forward
+from lstmbridge.sources import open_source
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+CARDS = {path.parent: json.loads(path.read_text()) for path in FIXTURES.glob("tf*/card.json")}
+CONVERTED = sorted(
+    folder
+    for folder, card in CARDS.items()
+    if card["family"] == "lstm" and card["hparams"].get("stacks", 1) == 1
+)
+WITH_GRAPH = [folder for folder in CONVERTED if (folder / "model.ckpt.meta").exists()]
+REFUSED = sorted(
+    folder for folder, card in CARDS.items() if card["family"] in {"lstm-wrapped", "rnn-variant"}
+)
+# what the releases' own arithmetic in that precision loses against float64
+PRECISION = {"float32": 3e-6, "float64": 1e-13, "float16": 3e-3, "bfloat16": 3e-2}
+RESIDUALS = {"tf115-residual"}
+
+
+def _worst(folder, hints):
+    source = open_source(folder)
+    [part] = recognise(source, hints).parts
+    expected = np.load(folder / "expected.npz")
+    feeds = {
+        name: expected[name]
+        for name in expected.files
+        if name in {"inputs", "sequence_length"} or name.startswith("initial_")
+    }
+    if "inputs" not in feeds:
+        [table] = [t for name, t in source.tensors.items() if name.endswith("embedding")]
+        feeds["inputs"] = table.load()[expected["input_ids"]]
+    outputs = forward(part.model, feeds)
+    compared = [name for name in outputs if name in expected.files]
+    assert "outputs" in compared
+    worst = max(float(np.abs(outputs[name] - expected[name]).max()) for name in compared)
+    return part.model, worst / PRECISION[str(part.model.dtype)]
+
+
+@pytest.mark.parametrize("folder", CONVERTED, ids=lambda folder: folder.name)
+def test_bare_weights_and_what_their_user_knows_compute_what_was_recorded(folder):
+    needs = dict(CARDS[folder]["needs"])
+    if folder.name in RESIDUALS:
+        needs["residual"] = True
+    _, worst = _worst(folder, Hints(ignore_graph=True, **needs))
+    assert worst <= 1
+
+
+@pytest.mark.parametrize("folder", WITH_GRAPH, ids=lambda folder: folder.name)
+def test_with_its_graph_a_checkpoint_needs_no_statement_and_nothing_is_assumed(folder):
+    model, worst = _worst(folder, Hints())
+    assert worst <= 1
+    assert {fact.basis for fact in model.all_facts.values()} == {Basis.READ}
+
+
+@pytest.mark.parametrize("folder", WITH_GRAPH, ids=lambda folder: folder.name)
+def test_statements_that_agree_with_the_graph_are_welcome(folder):
+    _, worst = _worst(folder, Hints(**CARDS[folder]["needs"]))
+    assert worst <= 1
+
+
+@pytest.mark.parametrize("folder", REFUSED, ids=lambda folder: folder.name)
+def test_wrappers_and_other_cells_are_refused_by_their_names(folder):
+    with pytest.raises(CannotExpress) as caught:
+        recognise(open_source(folder))
+    assert CARDS[folder]["cell"] in caught.value.read
+
+
+def test_both_stacks_of_an_encoder_and_a_decoder_are_found():
+    found = recognise(open_source(FIXTURES / "tf115-encoder-decoder"))
+    assert len(found.parts) == 2
+    for part in found.parts:
+        alone = recognise(open_source(FIXTURES / "tf115-encoder-decoder"), Hints(select=part.name))
+        assert [p.name for p in alone.parts] == [part.name]
