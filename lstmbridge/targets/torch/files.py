@@ -8,7 +8,9 @@ Both files load as plain state dicts, without lstmbridge.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -20,7 +22,7 @@ import ml_dtypes
 import numpy as np
 
 from lstmbridge.errors import RuntimeUnavailable, SourceUnreadable, UsageError
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, InMemory, Weights
 
 if TYPE_CHECKING:
     import torch
@@ -37,9 +39,9 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """What a file holds: arrays by key (their numbers, not views of the file), and strings."""
+    """What a file holds: tensors by key, whose numbers may still lie in the file, and strings."""
 
-    tensors: Mapping[str, Array]
+    tensors: Mapping[str, Weights]
     strings: Mapping[str, str]
 
 
@@ -104,40 +106,61 @@ def import_torch(purpose: str) -> Any:
 
 
 def save(path: Path, content: Content) -> None:
-    """Write exactly `path`. The same content gives the same bytes.
+    """Write exactly `path`, or nothing. The same content gives the same bytes.
+
+    Tensors are loaded one after another, so that safetensors of any size need little memory.
 
     Raises:
         UsageError: its suffix is unknown. RuntimeUnavailable: ``.pt`` without PyTorch.
         OSError: as the system says.
     """
+    write = {".pt": _save_pt, ".safetensors": _save_safetensors}[suffix_of(path)]
     strings = json.dumps(dict(content.strings), sort_keys=True)
-    if suffix_of(path) == ".safetensors":
-        _save_safetensors(path, content.tensors, strings)
-    else:
-        _save_pt(path, content.tensors, strings)
+    # a new file, never the old one's bytes: somebody may have those mapped
+    path.unlink(missing_ok=True)
+    with contextlib.ExitStack() as on_failure:
+        on_failure.callback(path.unlink, missing_ok=True)
+        write(path, content.tensors, strings)
+        on_failure.pop_all()
 
 
-def _save_safetensors(path: Path, tensors: Mapping[str, Array], strings: str) -> None:
-    import safetensors
-    import safetensors.numpy
-
-    # safetensors reads the memory as it lies: an array with strides would come out as others
-    dense = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
-    try:
-        safetensors.numpy.save_file(dense, path, metadata={KEY: strings})
-    except safetensors.SafetensorError as error:
-        raise OSError(f"{path}: {error}") from error
+def replace(path: Path, content: Content) -> None:
+    """`save`, where `content` may still be read from the file that is replaced."""
+    aside = path.with_name(f".{path.stem}.new{path.suffix}")
+    save(aside, content)
+    aside.replace(path)
 
 
-def _save_pt(path: Path, tensors: Mapping[str, Array], strings: str) -> None:
+def _save_safetensors(path: Path, tensors: Mapping[str, Weights], strings: str) -> None:
+    """The published format: length of the header, header, tensors without gaps."""
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    header: dict[str, Any] = {"__metadata__": {KEY: strings}}
+    end = 0
+    for key, weights in tensors.items():
+        start, end = end, end + math.prod(weights.shape) * weights.dtype.itemsize
+        header[key] = {
+            "dtype": names[weights.dtype],
+            "shape": list(weights.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for weights in tensors.values():
+            array = weights.load()
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            file.write(np.ascontiguousarray(little).view(np.uint8).data)
+
+
+def _save_pt(path: Path, tensors: Mapping[str, Weights], strings: str) -> None:
     torch = import_torch("to write a .pt file")
-    made: dict[Any, Any] = {}  # layers that share a cell share its storage in the file too
+    made: dict[int, Any] = {}  # layers that share a cell share its storage in the file too
     state: OrderedDict[str, Any] = OrderedDict()
-    for key, array in tensors.items():
-        memory = (array.ctypes.data, array.shape, array.strides, array.dtype)
-        if memory not in made:
-            made[memory] = tensor_of(array)
-        state[key] = made[memory]
+    for key, weights in tensors.items():
+        if id(weights) not in made:
+            made[id(weights)] = tensor_of(weights.load())
+        state[key] = made[id(weights)]
     state._metadata = OrderedDict({"": {"version": 1, KEY: strings}})  # type: ignore[attr-defined]  # noqa: SLF001
     with path.open("wb") as file:  # an open file: a name would become part of the bytes
         try:
@@ -199,27 +222,39 @@ def load(path: Path) -> Content | None:
     return Content(tensors, strings)
 
 
-def _load_safetensors(path: Path) -> tuple[dict[str, Array], str] | None:
+def _load_safetensors(path: Path) -> tuple[dict[str, Weights], str] | None:
     import safetensors
 
     try:
-        with safetensors.safe_open(path, framework="np") as file:
+        with safetensors.safe_open(path, framework="np") as file:  # it checks every offset
             strings = (file.metadata() or {}).get(KEY)
         if strings is None:
             return None
-        raw = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-        tensors = {
-            key: np.frombuffer(view["data"], _DTYPES[view["dtype"]]).reshape(view["shape"])
-            for key, view in raw
-        }
+        return _mapped(path), strings
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         if path.suffix in SUFFIXES:
             raise _broken(path, str(error)) from error
         return None
-    return tensors, strings
 
 
-def _load_pt(path: Path) -> tuple[dict[str, Array], str] | None:
+def _mapped(path: Path) -> dict[str, Weights]:
+    """The tensors of a safetensors file that has been checked, as views of the mapped file."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    if len(header) == 1:
+        return {}
+    data = np.memmap(path, np.uint8, "r", offset=8 + size)
+    tensors: dict[str, Weights] = {}
+    for key, entry in header.items():
+        if key != "__metadata__":
+            start, end = entry["data_offsets"]
+            piece = np.asarray(data[start:end]).view(_DTYPES[entry["dtype"]])
+            tensors[key] = InMemory(key, piece.reshape(entry["shape"]))
+    return tensors
+
+
+def _load_pt(path: Path) -> tuple[dict[str, Weights], str] | None:
     if not _is_torch_zip(path):
         return None
     torch = import_torch("to read a .pt file")
@@ -240,9 +275,21 @@ def _load_pt(path: Path) -> tuple[dict[str, Array], str] | None:
                 and tensor.is_contiguous()
             ):
                 raise _broken(path, f"its entry {key!r} is no plain tensor")
-        return {key: array_of(tensor) for key, tensor in state.items()}, root[KEY]
+        return _shared(state), root[KEY]
     except (AttributeError, TypeError, RuntimeError) as error:
         raise _broken(path, str(error)) from error
+
+
+def _shared(state: Mapping[str, torch.Tensor]) -> dict[str, Weights]:
+    """Tensors on one storage become one object, so that `save` keeps them together."""
+    made: dict[tuple[int, tuple[int, ...], Any], Weights] = {}
+    tensors: dict[str, Weights] = {}
+    for key, tensor in state.items():
+        memory = (tensor.data_ptr(), tuple(tensor.shape), tensor.dtype)
+        if memory not in made:
+            made[memory] = InMemory(key, array_of(tensor))
+        tensors[key] = made[memory]
+    return tensors
 
 
 def _is_torch_zip(path: Path) -> bool:

@@ -76,7 +76,7 @@ def load_module(path: Path) -> BridgeModule:
     if wanted != have:
         raise _unfit(wanted, have, path)
     module = module.to_empty(device="cpu")
-    module.load_state_dict({key: tensor_of(a) for key, a in content.tensors.items()})
+    module.load_state_dict({key: tensor_of(w.load()) for key, w in content.tensors.items()})
     return module.eval()
 
 

@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lstmbridge.errors import UsageError
-from lstmbridge.gates import Array, GateBlocks
-from lstmbridge.model.cells import LSTM
 from lstmbridge.model.equations import bind, no_tap
-from lstmbridge.model.facts import Fact
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 from lstmbridge.targets.torch.architecture import (
     Architecture,
@@ -32,6 +28,7 @@ from lstmbridge.targets.torch.architecture import (
     state_sizes,
 )
 from lstmbridge.targets.torch.namespace import TorchOps
+from lstmbridge.targets.torch.structure import cell_of, shapes_of
 
 
 @dataclass
@@ -230,7 +227,7 @@ class EquationLSTM(BridgeModule):
         super().__init__()
         self.node: Equations = node
         self._cell = cell_of(node)
-        for name, shape in _shapes(node).items():
+        for name, shape in shapes_of(node).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, dtype=dtype)))
 
     def run(self, x: Tensor, call: Call) -> Tensor:
@@ -323,60 +320,3 @@ def build(architecture: Architecture) -> BridgeModule:
     dtype: torch.dtype = getattr(torch, architecture.dtype)
     root = architecture.root
     return Stack(root, dtype) if isinstance(root, Series) else build_node(root, dtype)
-
-
-# --- the cell behind the equations -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """`Weights` without numbers: the module's parameters take their place."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of no consequence: the parameters' own counts."""
-        return np.dtype(np.float64)
-
-    def load(self) -> Array:
-        """Never called."""
-        raise NotImplementedError(f"{self.name} is a parameter of the module")
-
-
-def _shapes(node: Equations) -> dict[str, tuple[int, ...]]:
-    """Shape of each parameter, by the names of `equations.weights_of`."""
-    inputs, units, outputs = node.input_size, node.units, node.output_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "kernel": (inputs, 4 * units),
-        "recurrent": (outputs, 4 * units),
-    }
-    if node.bias:
-        shapes["bias"] = (4 * units,)
-    if node.peephole:
-        shapes |= {f"peephole_{gate}": (units,) for gate in "ifo"}
-    if node.projection:
-        shapes["projection"] = (units, outputs)
-    return shapes
-
-
-def cell_of(node: Equations) -> LSTM:
-    """The structure and the constants of the layer, as the equations want them."""
-    units = node.units
-
-    def blocks(gates: str, *shape: int) -> GateBlocks:
-        return GateBlocks({gate: _Shape(gate, shape) for gate in gates})
-
-    return LSTM(
-        kernel=blocks("ifco", node.input_size, units),
-        recurrent=blocks("ifco", node.output_size, units),
-        bias=blocks("ifco", units) if node.bias else None,
-        peephole=blocks("ifo", units) if node.peephole else None,
-        projection=_Shape("projection", (units, node.output_size)) if node.projection else None,
-        forget_bias=Fact.read(node.forget_bias, "artifact"),
-        activation=Fact.read(node.activation, "artifact"),
-        gate_activation=Fact.read(node.gate_activation, "artifact"),
-        cell_clip=Fact.read(node.cell_clip, "artifact"),
-        proj_clip=Fact.read(node.proj_clip, "artifact"),
-    )

@@ -20,7 +20,7 @@ from lstmbridge.targets.torch.architecture import (
     signature,
 )
 from lstmbridge.targets.torch.codec import DTYPES, to_json
-from lstmbridge.targets.torch.files import SUFFIXES, Content, load, save, suffix_of
+from lstmbridge.targets.torch.files import SUFFIXES, Content, load, replace, save, suffix_of
 from lstmbridge.targets.torch.ledger import read_ledger
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
 from lstmbridge.targets.torch.weights import state_dict, stored_dtype
@@ -70,7 +70,7 @@ class TorchTarget:
         content = _content(artifact)
         architecture = architecture_of(content, artifact.path)
         strings = {**content.strings, **metadata, ARCHITECTURE: content.strings[ARCHITECTURE]}
-        save(artifact.path, Content(content.tensors, strings))
+        replace(artifact.path, Content(content.tensors, strings))
         return _artifact(artifact.path, architecture, strings)
 
     def read(self, path: Path) -> Artifact | None:
@@ -101,7 +101,8 @@ class TorchTarget:
             if isinstance(leaf, Equations)
         }
         try:
-            return read_ledger(content.tensors, forget, model)
+            tensors = {key: weights.load() for key, weights in content.tensors.items()}
+            return read_ledger(tensors, forget, model)
         except (KeyError, ValueError, IndexError) as error:
             raise SourceUnreadable(
                 f"the tensors are not those of its layers: {error!r}",

@@ -18,6 +18,9 @@ written once for each of them: `torch.nn.LSTM` has no way to share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +32,8 @@ from lstmbridge.model.cells import LSTM
 from lstmbridge.model.equations import weights_of
 from lstmbridge.targets.torch.architecture import Architecture, Equations, Native, root_leaves
 
-_NATIVE_ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+_STRIP = 16
+"""Rows that are transposed together: they stay in the processor's cache."""
 
 
 def stored_dtype(model: Model) -> np.dtype[Any]:
@@ -46,27 +50,46 @@ def _stored(cell: LSTM) -> list[Weights]:
     return found if cell.projection is None else [*found, cell.projection]
 
 
-def state_dict(model: Model, architecture: Architecture, dtype: np.dtype[Any]) -> dict[str, Array]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A tensor of the state dict that is computed when it is written. Implements `Weights`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    make: Callable[[], Array]
+
+    def load(self) -> Array:
+        """The numbers: contiguous, each rounded at most once.
+
+        Raises:
+            CannotExpress: a finite number does not fit into the dtype.
+        """
+        return _cast(self.make(), self.dtype, self.name)
+
+
+def state_dict(
+    model: Model, architecture: Architecture, dtype: np.dtype[Any]
+) -> dict[str, Weights]:
     """The tensors of `architecture`, in the order of the module's own state dict.
 
-    Arrays are contiguous and in `dtype`, each number rounded at most once. Layers that share a
-    cell share the array.
-
-    Raises:
-        CannotExpress: a finite number does not fit into `dtype`.
+    Nothing is computed yet. Layers that share a cell share the object.
     """
     layers = {layer.name: layer for layer in model.layers}
-    done: dict[tuple[int, bool, bool], dict[str, Array]] = {}
+    done: dict[tuple[int, bool, bool], dict[str, Weights]] = {}
 
-    def once(layer: Layer, leaf: Native | Equations) -> dict[str, Array]:
-        key = (id(layer.cell), isinstance(leaf, Native), leaf.bias)
+    def once(layer: Layer, leaf: Native | Equations) -> dict[str, Weights]:
+        native = isinstance(leaf, Native)
+        key = (id(layer.cell), native, leaf.bias)
         if key not in done:
-            native = isinstance(leaf, Native)
-            raw = _native(layer.cell, bias=leaf.bias) if native else weights_of(layer.cell)
-            done[key] = {name: _cast(a, dtype, f"{layer.name}, {name}") for name, a in raw.items()}
+            recipes = _native(layer.cell, bias=leaf.bias) if native else _equations(layer.cell)
+            done[key] = {
+                name: Made(f"{layer.name}, {name}", shape, dtype, make)
+                for name, (shape, make) in recipes.items()
+            }
         return done[key]
 
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Weights] = {}
     for prefix, leaf in root_leaves(architecture):
         if isinstance(leaf, Native):
             for name, suffix in zip(leaf.names, leaf.suffixes, strict=True):
@@ -78,26 +101,50 @@ def state_dict(model: Model, architecture: Architecture, dtype: np.dtype[Any]) -
     return tensors
 
 
-def _native(cell: LSTM, *, bias: bool) -> dict[str, Array]:
-    tensors = {
-        "weight_ih": cell.kernel.join(PYTORCH_LSTM).T,
-        "weight_hh": cell.recurrent.join(PYTORCH_LSTM).T,
+Recipe = tuple[tuple[int, ...], Callable[[], Array]]
+"""A shape, and how to make the array."""
+
+
+def _native(cell: LSTM, *, bias: bool) -> dict[str, Recipe]:
+    fused, kernel, recurrent = 4 * cell.units, cell.kernel, cell.recurrent
+    recipes: dict[str, Recipe] = {
+        "weight_ih": ((fused, cell.input_size), lambda: _turned(kernel)),
+        "weight_hh": ((fused, cell.output_size), lambda: _turned(recurrent)),
     }
     if bias:
-        zeros = np.zeros(cell.units, cell.dtype)
-        none = GateBlocks.of(dict.fromkeys(cell.GATES, zeros))
+        stored = cell.bias or GateBlocks.of(dict.fromkeys(cell.GATES, np.zeros(cell.units)))
         added = {"f": cell.forget_bias.value}
-        late = {gate: np.full(cell.units, added.get(gate, 0.0)) for gate in cell.GATES}
-        tensors["bias_ih"] = (cell.bias or none).join(PYTORCH_LSTM)
-        tensors["bias_hh"] = GateBlocks.of(late).join(PYTORCH_LSTM)
+        late = GateBlocks.of({g: np.full(cell.units, added.get(g, 0.0)) for g in cell.GATES})
+        recipes["bias_ih"] = (fused,), lambda: stored.join(PYTORCH_LSTM)
+        recipes["bias_hh"] = (fused,), lambda: late.join(PYTORCH_LSTM)
     if cell.projection is not None:
-        tensors["weight_hr"] = cell.projection.load().T
-    return {name: tensors[name] for name in _NATIVE_ORDER if name in tensors}
+        projection = cell.projection
+        recipes["weight_hr"] = projection.shape[::-1], lambda: projection.load().T
+    return recipes
+
+
+def _equations(cell: LSTM) -> dict[str, Recipe]:
+    # such layers are rare, and one of them at a time fits into memory
+    arrays = weights_of(cell)
+    return {
+        name: (array.shape, partial(arrays.__getitem__, name)) for name, array in arrays.items()
+    }
+
+
+def _turned(blocks: GateBlocks) -> Array:
+    """The gates' blocks, each transposed, one below another, in PyTorch's order."""
+    wide, tall = blocks.shape
+    turned = np.empty((4 * tall, wide), blocks.dtype)
+    for k, gate in enumerate(PYTORCH_LSTM.gates):
+        block, rows = blocks[gate], turned[k * tall : (k + 1) * tall]
+        for at in range(0, wide, _STRIP):  # three times as fast as all at once
+            rows[:, at : at + _STRIP] = block[at : at + _STRIP].T
+    return turned
 
 
 def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = np.ascontiguousarray(array.astype(dtype))
+        rounded = np.ascontiguousarray(array.astype(dtype, copy=False))
     if array.dtype != dtype and np.any(np.isfinite(array) & ~np.isfinite(rounded)):
         raise CannotExpress(
             f"the largest number is {np.max(np.abs(array)):g}, which {dtype} cannot hold",

@@ -16,6 +16,7 @@ import pytest
 import lstmbridge.torch
 from lstmbridge.contracts import TargetOptions
 from lstmbridge.errors import LstmBridgeError, NotRecognised, SourceUnreadable
+from lstmbridge.gates import InMemory
 from lstmbridge.targets.torch import TorchTarget
 from lstmbridge.targets.torch.files import Content, load, save
 
@@ -154,9 +155,10 @@ def tampered(good: Path, change: Any) -> Path:
     content = load(good)
     assert content is not None
     architecture = json.loads(content.strings["lstmbridge.torch"])
-    tensors = dict(content.tensors)
+    tensors = {name: np.array(w.load()) for name, w in content.tensors.items()}
     change(architecture, tensors)
-    save(good, Content(tensors, {"lstmbridge.torch": json.dumps(architecture)}))
+    stored = {name: InMemory(name, a) for name, a in tensors.items()}
+    save(good, Content(stored, {"lstmbridge.torch": json.dumps(architecture)}))
     return good
 
 

@@ -16,7 +16,7 @@ import lstmbridge.torch
 from lstmbridge.arrays import UNIT_ROUNDING
 from lstmbridge.contracts import TargetOptions
 from lstmbridge.errors import CannotExpress, RuntimeUnavailable, SourceUnreadable, UsageError
-from lstmbridge.gates import GateBlocks
+from lstmbridge.gates import GateBlocks, InMemory
 from lstmbridge.model.blocks import Bidirectional, Model, Recurrent, Sequence
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import States, signature_of
@@ -199,9 +199,10 @@ def test_the_ledger_sees_one_changed_number(
     before = dict(TARGET.ledger(artifact, model))
     content = load(artifact.path)
     assert content is not None
-    changed = {name: np.array(a) for name, a in content.tensors.items()}
+    changed = {name: np.array(w.load()) for name, w in content.tensors.items()}
     changed[key].flat[0] += 1e-9
-    save(artifact.path, Content(changed, content.strings))
+    tensors = {name: InMemory(name, a) for name, a in changed.items()}
+    save(artifact.path, Content(tensors, content.strings))
     after = TARGET.ledger(artifact, model)
     assert [k for k in before if bits(before[k]) != bits(after[k])] == [entry]
 
@@ -334,7 +335,7 @@ def test_a_two_way_block_inside_one_direction_is_refused(lab: Any) -> None:
 def test_a_full_disk_is_the_systems_own_error(lab: Any) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    content = Content({"a": np.zeros(100_000, np.float32)}, {})
+    content = Content({"a": InMemory("a", np.zeros(100_000, np.float32))}, {})
     with pytest.raises(OSError, match="space"):
         _save_to(Path("/dev/full"), content)
 
