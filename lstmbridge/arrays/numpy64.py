@@ -9,8 +9,8 @@ import numpy as np
 from lstmbridge.gates import Array
 
 # ONNX operator Selu, default attributes
-_SELU_ALPHA = 1.67326319217681884765625
-_SELU_GAMMA = 1.05070102214813232421875
+SELU_ALPHA = 1.67326319217681884765625
+SELU_GAMMA = 1.05070102214813232421875
 
 
 class Float64:
@@ -74,7 +74,7 @@ class Float64:
 
     def selu(self, a: Array) -> Array:
         """Scaled exponential linear unit."""
-        return _SELU_GAMMA * np.where(a > 0, a, _SELU_ALPHA * np.expm1(np.minimum(a, 0.0)))
+        return SELU_GAMMA * np.where(a > 0, a, SELU_ALPHA * np.expm1(np.minimum(a, 0.0)))
 
     def softplus(self, a: Array) -> Array:
         """log(1 + e^a)."""

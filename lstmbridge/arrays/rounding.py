@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lstmbridge.arrays.numpy64 import Float64
+from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA, Float64
 from lstmbridge.gates import Array
 
 UNIT_ROUNDING: Mapping[str, float] = {
@@ -82,16 +82,20 @@ class Rounding(Float64):
         return self._elementwise(super().tanh, a)
 
     def elu(self, a: Array) -> Array:
-        """Exponential linear unit."""
-        return self._elementwise(super().elu, a)
+        """Exponential linear unit, as runtimes compute it: e^a is rounded, then 1 taken off."""
+        return self._err(np.where(a > 0, a, self._below(a)))
 
     def selu(self, a: Array) -> Array:
-        """Scaled exponential linear unit."""
-        return self._elementwise(super().selu, a)
+        """Scaled exponential linear unit, likewise."""
+        return self._err(SELU_GAMMA * np.where(a > 0, a, SELU_ALPHA * self._below(a)))
+
+    def _below(self, a: Array) -> Array:
+        return self._err(np.exp(np.minimum(a, 0.0))) - 1.0
 
     def softplus(self, a: Array) -> Array:
-        """log(1 + e^a)."""
-        return self._elementwise(super().softplus, a)
+        """log(1 + e^a): the sum is rounded before its logarithm is taken."""
+        total = self._err(1.0 + np.exp(-np.abs(a)))
+        return self._err(np.maximum(a, 0.0) + np.log(total))
 
     def softsign(self, a: Array) -> Array:
         """a / (1 + |a|)."""

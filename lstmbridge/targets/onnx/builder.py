@@ -118,6 +118,12 @@ class GraphBuilder:
         inputs, attrs = self._axes(x, axes)
         return self.node("Unsqueeze", inputs, name, **attrs)
 
+    def cast(self, x: str, dtype: np.dtype[Any], name: str, *, output: str = "") -> str:
+        """`x` in another dtype."""
+        return self.node(
+            "Cast", [x], name, outputs=[output] if output else (), to=elem_type(dtype)
+        )
+
     def split(self, x: str, sizes: Sequence[int], name: str) -> list[str]:
         """Pieces of the last axis."""
         outputs = [self.unique(f"{name}/{k}") for k in range(len(sizes))]

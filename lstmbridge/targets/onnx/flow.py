@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -76,9 +77,8 @@ class Network:
     def lengths64(self) -> str:
         """The lengths as int64, which ReverseSequence asks for."""
         g, lengths = self.graph, str(self.lengths)
-        return self.once(
-            "lengths64", lambda: g.node("Cast", [lengths], "sequence_length/int64", to=7)
-        )
+        make = lambda: g.cast(lengths, np.dtype(np.int64), "sequence_length/int64")  # noqa: E731
+        return self.once("lengths64", make)
 
     def not_empty(self) -> str:
         """(batch, 1) bool: the row has a step."""
@@ -104,13 +104,37 @@ class Network:
 
         return self.once("alive", make)
 
-    def zero(self) -> str:
-        """The number zero in the graph's precision."""
-        return self.graph.constant("zero", np.zeros((), self.graph.dtype))
+    def zero(self, dtype: np.dtype[Any] | None = None) -> str:
+        """The number zero, in the graph's precision or another."""
+        number = np.zeros((), self.graph.dtype if dtype is None else dtype)
+        return self.graph.constant(f"zero/{number.dtype}", number)
 
-    def mask(self, x: str, name: str) -> str:
+    def mask(self, x: str, name: str, dtype: np.dtype[Any] | None = None) -> str:
         """`x` (time, batch, features), zero past each row's end."""
-        return self.graph.node("Where", [self.alive(), x, self.zero()], name)
+        return self.graph.node("Where", [self.alive(), x, self.zero(dtype)], name)
+
+    def time_major(self) -> str:
+        """The inputs (time, batch, features)."""
+        g = self.graph
+        make = lambda: g.node("Transpose", [INPUTS], "inputs/time_major", perm=[1, 0, 2])  # noqa: E731
+        return self.once("time_major", make)
+
+    def widened(self, x: str, dtype: np.dtype[Any]) -> str:
+        """`x` in a wider dtype.
+
+        The network's inputs are widened before they are transposed: a Cast between a Transpose
+        and a MatMul crashes ONNX Runtime 1.24 to 1.32 while it loads (microsoft/onnxruntime
+        issue 28392).
+        """
+        g = self.graph
+        if x != self.time_major():
+            return g.cast(x, dtype, f"{x}/wide")
+
+        def make() -> str:
+            wide = g.cast(INPUTS, dtype, "inputs/wide")
+            return g.node("Transpose", [wide], "inputs/wide_time_major", perm=[1, 0, 2])
+
+        return self.once("wide_inputs", make)
 
     def turn(self, x: str, name: str) -> str:
         """`x` with each row's valid prefix reversed in time."""

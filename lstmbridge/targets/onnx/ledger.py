@@ -24,7 +24,7 @@ Entries = dict[tuple[str, str, str], Array]
 FOLDED = "recurrent_folded"
 """Block of recurrent weights that a projection was multiplied into (`model.folding`)."""
 
-_THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0}
+_THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0, "Cast": 0}
 """Operators between a recurrent node and a final state, and the input to follow."""
 
 

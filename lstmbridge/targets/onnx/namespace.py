@@ -11,12 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import Self
 
+from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA
 from lstmbridge.gates import Array
 from lstmbridge.targets.onnx.builder import GraphBuilder
-
-SELU_ALPHA = 1.67326319217681884765625
-SELU_GAMMA = 1.05070102214813232421875
-"""ONNX operator Selu, default attributes."""
 
 
 class Named(float):

@@ -20,7 +20,6 @@ from lstmbridge.model.blocks import (
     Sequence,
 )
 from lstmbridge.model.signature import (
-    INPUTS,
     OUTPUTS,
     SEQUENCE_LENGTH,
     Signature,
@@ -119,8 +118,8 @@ class _Walker:
         for layer in self._layers:
             for state in layer.cell.state_sizes:
                 self._net.default_state(layer, state)
-        x = g.node("Transpose", [INPUTS], "inputs/time_major", perm=[1, 0, 2])
-        y = self._block(self._model.root, Flow(x, zero_past_end=False), Order.FORWARD)
+        x = Flow(self._net.time_major(), zero_past_end=False)
+        y = self._block(self._model.root, x, Order.FORWARD)
         g.node("Transpose", [y.name], "outputs/batch_major", outputs=[OUTPUTS], perm=[1, 0, 2])
 
     def _block(self, block: Block, x: Flow, order: Order) -> Flow:

@@ -60,6 +60,16 @@ class OnnxFile:
             )
         return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(dims)
 
+    def external_files(self) -> tuple[Path, ...]:
+        """The files beside this one that hold initializers."""
+        names = {
+            entry.value
+            for tensor in self.proto.graph.initializer
+            for entry in tensor.external_data
+            if tensor.data_location == onnx.TensorProto.EXTERNAL and entry.key == "location"
+        }
+        return tuple(self.path.with_name(Path(name).name) for name in sorted(names) if name)
+
     def _dtype(self, tensor: onnx.TensorProto) -> np.dtype[Any]:
         try:
             return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))

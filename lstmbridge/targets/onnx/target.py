@@ -14,7 +14,7 @@ from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
 from lstmbridge.model.blocks import Model
 
 DEFAULT_OPSET = 17
-OPSETS = (11, 24)
+OPSETS = (11, 28)
 """The opsets that are tested, each with ONNX Runtime; 11 is the first with every operator used."""
 LOWEST_IR = 4
 """Before it, initializers had to be inputs as well."""
@@ -116,9 +116,11 @@ class OnnxTarget:
         return loading_code(artifact.path) if needed == ["inputs"] else ""
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """The files of the artifact at `path`: itself, and its external data if there is any."""
-        data = path.with_name(path.name + ".data")
-        return (path, data) if data.exists() else (path,)
+        """The files of the artifact at `path`: itself, and its external data if it has any."""
+        from lstmbridge.targets.onnx.reading import open_onnx
+
+        file = open_onnx(path)
+        return (path,) if file is None else (path, *file.external_files())
 
 
 def precision_of(model: Model, options: TargetOptions) -> np.dtype[Any]:

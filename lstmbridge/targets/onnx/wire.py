@@ -185,6 +185,7 @@ def write_stream(
         file.write(meta[0])
         if data is not None:
             file.write(data)
+            del data  # before the next tensor is made
         file.write(meta[1])
     file.write(after)
     file.write(tail)

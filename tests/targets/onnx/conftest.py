@@ -1,0 +1,189 @@
+"""Networks of every topology and option with seeded weights, written, run and compared."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from lstmbridge.contracts import Artifact, TargetOptions
+from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks, InMemory
+from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual, Sequence
+from lstmbridge.model.cells import LSTM
+from lstmbridge.model.facts import Fact
+from lstmbridge.model.forward import forward
+from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu
+from lstmbridge.targets.onnx import OnnxTarget
+from lstmbridge.verify.noise import noise_floor
+
+REPLICAS = 16
+
+
+def fact(value: Any) -> Fact[Any]:
+    return Fact.given(value, "test")
+
+
+class Nets:
+    """Makes networks; each test has weights of its own, the same in each run."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def cell(
+        self,
+        inputs: int,
+        units: int = 5,
+        *,
+        dtype: Any = np.float32,
+        projection: int = 0,
+        peephole: bool = False,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        activation: str = "tanh",
+        gate_activation: str = "sigmoid",
+        cell_clip: float | None = None,
+        proj_clip: float | None = None,
+        scale: float = 1.0,
+    ) -> LSTM:
+        out = projection or units
+        kernel = InMemory("kernel", self.numbers((inputs + out, 4 * units), dtype, scale))
+        stored = InMemory("bias", self.numbers((4 * units,), dtype))
+        diagonals = {gate: self.numbers((units,), dtype) for gate in "ifo"}
+        return LSTM(
+            kernel=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(0, inputs)),
+            recurrent=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(inputs, inputs + out)),
+            bias=GateBlocks.from_fused(stored, TENSORFLOW_LSTM) if bias else None,
+            forget_bias=fact(forget_bias),
+            activation=fact(activation),
+            gate_activation=fact(gate_activation),
+            cell_clip=fact(cell_clip),
+            proj_clip=fact(proj_clip),
+            peephole=GateBlocks.of(diagonals) if peephole else None,
+            projection=InMemory("p", self.numbers((units, out), dtype)) if projection else None,
+        )
+
+    def numbers(self, shape: tuple[int, ...], dtype: Any, scale: float = 1.0) -> np.ndarray:
+        return (self.rng.normal(size=shape) * scale / np.sqrt(shape[0])).astype(dtype)
+
+    def model(self, topology: str, **options: Any) -> Model:
+        return Model("encoder/rnn", getattr(self, topology)(**options))
+
+    def one(self, **options: Any) -> Block:
+        return Recurrent(self.cell(3, **options))
+
+    def stack(self, **options: Any) -> Block:
+        wide = options.get("projection") or 5
+        above = Residual(Recurrent(self.cell(wide, **options)))
+        return Sequence((Recurrent(self.cell(3, **options)), above, self._to(wide, **options)))
+
+    def shared(self, **options: Any) -> Block:
+        cell = self.cell(options.get("projection") or 5, **options)
+        return Sequence((Recurrent(cell), Recurrent(cell), Recurrent(cell)))
+
+    def residual_first(self, **options: Any) -> Block:
+        return Residual(Recurrent(self.cell(options.get("projection") or 5, **options)))
+
+    def bidirectional(self, **options: Any) -> Block:
+        return Bidirectional(self.one(**options), self.one(**options))
+
+    def two_stacks(self, **options: Any) -> Block:
+        wide = options.get("projection") or 5
+        forward = Sequence((self.one(**options), self._to(wide, **options)))
+        backward = Residual(Recurrent(self.cell(wide, **options)))
+        return Bidirectional(forward, Sequence((self.one(**options), backward)))
+
+    def stacked_bidirectional(self, **options: Any) -> Block:
+        wide = 2 * (options.get("projection") or 5)
+        above = Bidirectional(self._to(wide, **options), self._to(wide, **options))
+        return Sequence((self.bidirectional(**options), above, self._to(wide, **options)))
+
+    def nested(self, **options: Any) -> Block:
+        return Bidirectional(self.one(**options), self.bidirectional(**options))
+
+    def _to(self, width: int, **options: Any) -> Block:
+        return Recurrent(self.cell(width, **options))
+
+
+TOPOLOGIES = (
+    "one",
+    "stack",
+    "shared",
+    "residual_first",
+    "bidirectional",
+    "two_stacks",
+    "stacked_bidirectional",
+    "nested",
+)
+
+
+@pytest.fixture(params=TOPOLOGIES)
+def topology(request):
+    """Every way to put cells together."""
+    return request.param
+
+
+@pytest.fixture
+def nets(request) -> Nets:
+    return Nets(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`write(model, states=..., sequence_length=...)` -> the artifact."""
+
+    def writing(model: Model, *, name: str = "model.onnx", **options: Any) -> Artifact:
+        return OnnxTarget().write(model, tmp_path / name, TargetOptions(**options), {"k": "v"})
+
+    return writing
+
+
+@pytest.fixture
+def feeds(nets):
+    """`feeds(artifact, batch, time, lengths=...)`: random numbers for all that must be fed."""
+
+    def feeding(artifact, batch=3, time=6, lengths=(0, 6, 4)):
+        sizes = {"batch": batch, "time": time}
+        fed = {}
+        for spec in artifact.signature.inputs:
+            shape = [sizes.get(axis, axis) for axis in spec.shape]
+            fed[spec.name] = nets.rng.normal(size=shape).astype(spec.dtype)
+            if spec.name == "sequence_length":
+                fed[spec.name] = np.array(lengths[:batch], np.int32)
+        return fed
+
+    return feeding
+
+
+@pytest.fixture
+def assert_agrees():
+    """ONNX Runtime's every output equals the oracle's, as closely as its precision allows."""
+
+    def agreeing(model: Model, artifact: Artifact, fed: dict[str, np.ndarray]) -> None:
+        expected = forward(model, fed)
+        floor = noise_floor(model, fed, expected, artifact.precision, seed=0, replicas=REPLICAS)
+        with OnnxRuntimeCpu().open(artifact) as session:
+            got = session.run(fed)
+        assert set(got) == set(expected) == set(artifact.signature.output_names())
+        for name, values in got.items():
+            assert values.dtype == np.dtype(artifact.precision)
+            assert values.shape == expected[name].shape
+            difference = np.abs(values.astype(np.float64) - expected[name])
+            allowed = np.broadcast_to(floor.allowed[name], difference.shape)
+            assert (difference <= allowed).all(), (name, float((difference / allowed).max()))
+
+    return agreeing
+
+
+@pytest.fixture
+def graph_of():
+    """The artifact's graph, loaded by onnx itself and checked in full."""
+
+    def loading(artifact: Artifact) -> onnx.GraphProto:
+        onnx.checker.check_model(str(artifact.path), full_check=True)
+        return onnx.load(str(Path(artifact.path))).graph
+
+    return loading
