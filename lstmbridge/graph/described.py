@@ -16,7 +16,7 @@ from lstmbridge.graph.sequences import TimeTensor, read_sequence, unwound, writt
 from lstmbridge.graph.slices import MOVES, READS, Slice, construct_kind, slice_back
 from lstmbridge.graph.strands import Strand, state_of
 from lstmbridge.graph.trace import Tracer
-from lstmbridge.graph.unrolled import Order, input_order, step_projection
+from lstmbridge.graph.unrolled import UNKNOWN, Order, input_order, step_projection
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class _Input:
     """What a stack is fed."""
 
     sequence: TimeTensor | None = None
-    order: Order = Order("unknown")
+    order: Order = UNKNOWN
     lengths: str | None = None
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
@@ -200,9 +200,10 @@ class Describer:
         """Whether an unrolled cell's output is added to its input (ResidualWrapper)."""
         for name, position in self.tracer.uses(app.h):
             op = self.tracer.network.op(name)
-            if op.kind in {"Add", "AddV2"} and len(op.inputs) == 2:
-                if self.tracer.resolve(op.inputs[1 - position]) == app.x:
-                    return True
+            if op.kind not in {"Add", "AddV2"} or len(op.inputs) != 2:
+                continue
+            if self.tracer.resolve(op.inputs[1 - position]) == app.x:
+                return True
         return False
 
     def _loop_output(self, stack: Stack) -> _Output:
@@ -243,7 +244,9 @@ class Describer:
             return []
         width = self.gluer.queries[top.layer].output_size
         made = np.random.default_rng(6).normal(size=(3, width))
-        mask = mask_of(self.tracer, value, options, (real[0], made), None, Clock(value))
+        mask = mask_of(
+            self.tracer, value, options, made=(real[0], made), old=None, clock=Clock(value)
+        )
         detail = mask.problem
         if not detail and mask.lengths not in top.lengths:
             detail = "has outputs and states of different lengths"

@@ -49,7 +49,7 @@ def dropout_source(network: Network, op: Op, plain: Plain) -> Tensor | None:
         plain: follows a tensor back through what hands it on.
     """
     if op.kind == "Mul" and len(op.inputs) == 2:
-        sides = ((0, 1), (1, 0))
+        sides: tuple[tuple[int, int], ...] = ((0, 1), (1, 0))
     elif op.kind in {"Select", "SelectV2"} and len(op.inputs) == 3:
         sides = ((0, 1),)
     else:

@@ -7,7 +7,7 @@ the network exactly there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,11 @@ class Evaluation:
     conds: bool = False
     _done: dict[str, Sequence[Any]] = field(default_factory=dict)
 
+    @property
+    def computed(self) -> Iterable[str]:
+        """Names of the operations that have been evaluated."""
+        return self._done
+
     def __call__(self, tensor: Tensor) -> Array:
         """The value of `tensor`.
 
@@ -61,7 +66,9 @@ class Evaluation:
             return self.tensors[wanted]
         value = self._evaluate(wanted)
         if value is None:
-            raise NotRecognised(f"{wanted[0]!r} stands in a branch that is not taken", where=wanted[0])
+            raise NotRecognised(
+                f"{wanted[0]!r} stands in a branch that is not taken", where=wanted[0]
+            )
         result: Array = value
         return result
 
@@ -159,8 +166,7 @@ class Evaluation:
         taken = bool(np.ravel(predicate)[0])
         if op.kind in _SWITCHES:
             return [None, args[0]] if taken else [args[0], None]
-        count = (len(args) - 1) // 2
-        return args[1 : 1 + count] if taken else args[1 + count :]
+        return [args[1] if taken else args[2]]
 
     def _pick(self, tensor: Tensor) -> Any:
         if tensor in self.tensors:

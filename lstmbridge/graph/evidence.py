@@ -11,13 +11,30 @@ from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.joined import joined
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.lstm_found import LstmFinder
-from lstmbridge.graph.prove import prove
+from lstmbridge.graph.prove import Prover
 from lstmbridge.graph.runs import RunFinder
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 
 
 def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
+    """What `graph` shows about `cells`: constants, order, and what stands between and around.
+
+    Each place where a cell's kernel is used is evaluated in float64 on random numbers, and is
+    an application of the cell only where it computes `model.equations`' LSTM; the checkpoint's
+    weights are not read. Answers name nodes of the graph.
+
+    Args:
+        graph: as `sources` parses it; training operations and all.
+        cells: what the variables' names suggest.
+
+    Returns:
+        Evidence about every cell of `cells`. To take a run for a plain stack, its `layers` must
+        be the layers expected, its `constructs` empty, and each cell without `failures`.
+
+    Errors: SourceUnreadable for a graph that is broken: nodes, functions or inputs that are
+    missing, cycles outside loops.
+    """
     tracer = Tracer(network_of(graph))
     evidence = {query.layer: _cell(tracer, query) for query in cells}
     applications = [a for cell in evidence.values() for a in cell.applications]
@@ -35,11 +52,13 @@ def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
         return CellEvidence(query.layer, None, (), (variables.problem,), not variables.absent)
     applications: list[Application] = []
     failures: list[Construct] = []
+    prover = Prover(tracer, query, variables)
     for found in LstmFinder(tracer, query, variables).uses():
-        proven = found
-        if not isinstance(found, Construct):
-            proven = prove(tracer, query, variables, found)
-        (failures if isinstance(proven, Construct) else applications).append(proven)
+        proven = found if isinstance(found, Construct) else prover.prove(found)
+        if isinstance(proven, Construct):
+            failures.append(proven)
+        else:
+            applications.append(proven)
     values = {a.facts.values for a in applications}
     facts = applications[0].facts if len(values) == 1 else None
     return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)

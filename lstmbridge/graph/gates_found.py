@@ -104,7 +104,8 @@ class GateFinder:
         return "hard_sigmoid", node, last
 
     def _before_activation(self, tensor: Tensor, activation: str, node: str) -> Gate | None:
-        offset, offset_node, peephole = 0.0, "", []
+        offset, offset_node = 0.0, ""
+        peephole: list[Edge] = []
         at = self._tracer.resolve(tensor)
         for _ in range(_LONGEST):
             index = self.column(at)

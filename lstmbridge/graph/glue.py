@@ -115,11 +115,11 @@ class Gluer:
             return Glue(behind=behind)
         for cell in behind.cells:
             app, state = self.outputs[cell]
-            if state == "h" and self.equals(tensor, [app], {app.h: 1}):
+            if state == "h" and self.equals(tensor, [app], [app.h]):
                 return Glue(app, behind=behind)
         for cell in behind.cells:
             app, state = self.outputs[cell]
-            if state == "h" and self.equals(tensor, [app], {app.h: 1, app.x: 1}):
+            if state == "h" and self.equals(tensor, [app], [app.h, app.x]):
                 return Glue(app, residual=True, behind=behind)
         return Glue(problem=self.construct(behind, tensor, layer), behind=behind)
 
@@ -152,9 +152,7 @@ class Gluer:
             return False
         return same(value, np.concatenate(parts, axis=-1))
 
-    def equals(
-        self, tensor: Tensor, apps: Sequence[Application], terms: Mapping[Tensor, int]
-    ) -> bool:
+    def equals(self, tensor: Tensor, apps: Sequence[Application], terms: Sequence[Tensor]) -> bool:
         """Whether `tensor` is the sum of `terms`, by numbers."""
         draw = np.random.default_rng(7)
         given: dict[Tensor, Array] = {}
@@ -163,11 +161,11 @@ class Gluer:
             given[app.h] = draw.normal(size=(_BATCH, query.output_size))
             given[app.c] = draw.normal(size=(_BATCH, query.units))
             given.setdefault(app.x, draw.normal(size=(_BATCH, query.input_size)))
-        if tensor in given and terms.keys() != {tensor}:
+        if tensor in given and set(terms) != {tensor}:
             return False
         try:
             value = Evaluation(self.tracer.network, self.tracer.resolve, given)(tensor)
-            wanted = sum(given[t] * k for t, k in terms.items())
+            wanted = np.sum([given[t] for t in terms], axis=0)
         except (NotRecognised, ValueError):
             return False
         return same(value, wanted)

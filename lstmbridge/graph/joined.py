@@ -50,8 +50,8 @@ def _joined(
     run = one.run
     if one.stack.footing.pair is not None:
         feet = one.stack.footing.pair
-        names = [d.run.name for foot in feet for d in described if d.stack.strands[-1] is foot]
-        return replace(run, inputs_from=tuple(names))
+        below = [d.run.name for foot in feet for d in described if d.stack.strands[-1] is foot]
+        return replace(run, inputs_from=tuple(below))
     if one.source is None:
         return run
     behind = slice_back(tracer, one.source.tensor, makers)

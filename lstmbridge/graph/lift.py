@@ -88,6 +88,9 @@ class _Inliner:
     _queue: deque[_Body] = field(default_factory=deque)
     _unfinished: list[tuple[str, list[Tensor]]] = field(default_factory=list)
     _whiles: list[tuple[str, list[Tensor], list[Tensor]]] = field(default_factory=list)
+    _ifs: list[tuple[str, tuple[Tensor, ...], list[Tensor], list[Tensor]]] = field(
+        default_factory=list
+    )
 
     def run(self) -> None:
         """Inline everything."""
@@ -100,6 +103,8 @@ class _Inliner:
         for name, returns in self._unfinished:
             op = self.ops[name]
             self.ops[name] = Op(name, op.kind, (*op.inputs, *returns), op.attrs)
+        for name, predicate, then, other in self._ifs:
+            self._finish_if(name, predicate, then, other)
         for loop, entries, returns in self._whiles:
             self.loops.append(_while_loop(self.ops, loop, entries, returns, self.graph.where))
 
@@ -124,12 +129,27 @@ class _Inliner:
         elif kind in _WHILES:
             self._add_while(node, name, inputs, calls)
         elif kind in _IFS:
-            self.ops[name] = Op(name, BRANCHES, inputs[:1], node.attrs)
-            for branch in ("then_branch", "else_branch"):
-                returns = self._call(node, branch, f"{name}/{branch}", inputs[1:], calls)
-                self._unfinished.append((name, returns))
+            self.ops[name] = Op(name, RETURN, (), node.attrs)
+            branches = [
+                self._call(node, branch, f"{name}/{branch}", inputs[1:], calls)
+                for branch in ("then_branch", "else_branch")
+            ]
+            self._ifs.append((name, inputs[:1], branches[0], branches[1]))
         else:
             self.ops[name] = Op(name, kind, inputs, node.attrs, controls)
+
+    def _finish_if(
+        self, name: str, predicate: tuple[Tensor, ...], then: list[Tensor], other: list[Tensor]
+    ) -> None:
+        """One choice per output, so that asking for one does not ask for all."""
+        if len(then) != len(other) or not predicate:
+            raise broken(self.ops[name], "has branches that do not fit", self.graph.where)
+        outputs = []
+        for k, pair in enumerate(zip(then, other, strict=True)):
+            choice = f"{name}/output_{k}"
+            self.ops[choice] = Op(choice, BRANCHES, (*predicate, *pair), {})
+            outputs.append((choice, 0))
+        self.ops[name] = Op(name, RETURN, tuple(outputs), self.ops[name].attrs)
 
     def _add_while(
         self, node: Node, name: str, inputs: tuple[Tensor, ...], calls: tuple[str, ...]

@@ -200,15 +200,11 @@ class LstmFinder:
         out = self._output_gate(c, gates)
         if out is None:
             return self._refuse(c[0], "no o * activation(c) follows from the new cell state")
-        h: Tensor | None = out.product
-        proj_clip: tuple[float | None, str] = (None, op.name)
-        if self._query.projection:
-            h = self._projected(out.product)
-            if h is None:
-                return self._refuse(
-                    out.product[0], "the projection's variable is not applied to the output"
-                )
-            h, proj_clip = self._clipped(h)
+        h, proj_clip = self._projected(out.product)
+        if h is None:
+            return self._refuse(
+                out.product[0], "the projection's variable is not applied to the output"
+            )
         i, j = _input_and_candidate(core)
         problem = self._departure(core, i, j, out)
         if problem:
@@ -270,15 +266,17 @@ class LstmFinder:
                     return _Output(gate, kind, node, (name, 0))
         return None
 
-    def _projected(self, h: Tensor) -> Tensor | None:
-        """What comes of h multiplied by the projection's variable."""
+    def _projected(self, h: Tensor) -> tuple[Tensor | None, tuple[float | None, str]]:
+        """What comes of h multiplied by the projection's variable, and its clip."""
+        if not self._query.projection:
+            return h, (None, h[0])
         readers = {
             op.name for op, position in self._variables.users("projection") if position == 1
         }
         for name, position in self._tracer.uses(h):
             if position == 0 and name in readers and self._network.op(name).kind == "MatMul":
-                return (name, 0)
-        return None
+                return self._clipped((name, 0))
+        return None, (None, h[0])
 
     def _departure(self, core: _Core, i: Gate, j: Gate, out: _Output) -> str:
         """Why this is no LSTM of TensorFlow's, "" where it may be one."""

@@ -68,6 +68,7 @@ def mask_of(
     tracer: Tracer,
     tensor: Tensor,
     options: Options,
+    *,
     made: tuple[Tensor, Array],
     old: tuple[Tensor, Array] | None,
     clock: Clock,
@@ -101,7 +102,7 @@ def mask_of(
         if tracer.is_zeros(zero):
             given.setdefault(zero, np.zeros_like(made[1]))
     past = np.zeros_like(made[1]) if old is None else old[1]
-    if not _agrees(tracer, tensor, lengths, clock, given, made[1], past):
+    if not _agrees(tracer, tensor, lengths, clock, given=given, made=made[1], past=past):
         return Mask(problem=f"{options.choices[0]!r} does not choose as sequence lengths do")
     return Mask(lengths[0])
 
@@ -132,6 +133,7 @@ def _agrees(
     tensor: Tensor,
     lengths: Tensor,
     clock: Clock,
+    *,
     given: Mapping[Tensor, Array],
     made: Array,
     past: Array,

@@ -28,7 +28,7 @@ LOOP_EXIT = "_LoopExit"
 RETURN = "_Return"
 """Stands for a function call: output k is input k."""
 BRANCHES = "_Branches"
-"""Stands for an `If` over n outputs: predicate, n values if true, n values if false."""
+"""Stands for one output of an `If`: predicate, value if true, value if false."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ that gates are seen near zero and saturated, and clips at rest and at work.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from lstmbridge.arrays import Float64
@@ -16,6 +20,7 @@ from lstmbridge.gates import TENSORFLOW_LSTM, Array, GateBlocks, InMemory
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, CellFacts, CellQuery, Construct, Stated
 from lstmbridge.graph.lstm_found import Hypothesis
+from lstmbridge.graph.network import Edge, Tensor
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 from lstmbridge.model.cells import LSTM
@@ -26,42 +31,113 @@ TOLERANCE = 1e-9
 """Of the largest number in a tensor; float64 leaves about 1e-14 of room for honest rounding."""
 _SIZES = (0.05, 0.3, 1.0, 1.0, 4.0)
 _STEPS = 3
+# input size, units and output size of a small stand-in: unlike each other and unlike 1
+_SMALL = (5, 7, 3)
+_SIZELESS = frozenset(
+    {
+        "Add",
+        "AddN",
+        "AddV2",
+        "BiasAdd",
+        "BlockLSTM",
+        "ClipByValue",
+        "Concat",
+        "ConcatV2",
+        "Elu",
+        "LSTMBlockCell",
+        "MatMul",
+        "Maximum",
+        "Minimum",
+        "Mul",
+        "Relu",
+        "Relu6",
+        "Selu",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "Split",
+        "Sub",
+        "Tanh",
+    }
+)
 
 
-def prove(
-    tracer: Tracer, query: CellQuery, variables: QueryVariables, found: Hypothesis
-) -> Application | Construct:
-    """The application, or what departs. Errors: SourceUnreadable (a broken graph)."""
-    draw = np.random.default_rng(20)
-    weights, by_tensor = variables.stand_ins(draw)
-    given = _given(draw, query, found)
-    try:
-        problem = _compare(tracer, query, found, weights, by_tensor, given)
-    except NotRecognised as err:
-        problem = err.read
-    if problem:
-        return Construct("own cell", found.node, query.layer, problem)
-    network = tracer.network
-    c_prev = {tracer.resolve(network.op(n).inputs[k]) for n, k in found.c_prev}
-    if len(c_prev) != 1:
-        return Construct(
-            "own cell", found.node, query.layer, "the peepholes see another state than the gates"
+class Prover:
+    """Proves or refutes hypotheses about one query's cell."""
+
+    def __init__(self, tracer: Tracer, query: CellQuery, variables: QueryVariables) -> None:
+        self._tracer = tracer
+        self._query = query
+        inputs, units, outputs = _SMALL
+        outputs = outputs if query.projection else units
+        self._small = replace(query, input_size=inputs, units=units, output_size=outputs)
+        self._variables = variables
+        self._drawn: dict[bool, tuple[dict[str, Array], dict[Tensor, Array]]] = {}
+
+    def prove(self, found: Hypothesis) -> Application | Construct:
+        """The application, or what departs. Errors: SourceUnreadable (a broken graph).
+
+        A cell of operations that know no sizes is proved on a small one, which holds for
+        every size; anything else on numbers of its own size.
+        """
+        problem = self._attempt(found, self._small, sizeless=True)
+        if problem:
+            problem = self._attempt(found, self._query, sizeless=False)
+        if problem:
+            return Construct("own cell", found.node, self._query.layer, problem)
+        return self._application(found)
+
+    def _attempt(self, found: Hypothesis, sizes: CellQuery, *, sizeless: bool) -> str:
+        """What departs; "" where nothing does."""
+        if sizeless not in self._drawn:
+            self._drawn[sizeless] = self._variables.stand_ins(sizes)
+        whole, by_tensor = self._drawn[sizeless]
+        given = _given(sizes, found)
+        edges = {found.x: given["x"], found.h_prev: given["h"]}
+        edges.update(dict.fromkeys(found.c_prev, given["c"]))
+        if found.whole:
+            edges[found.node, 0] = np.asarray(_STEPS)
+        evaluation = Evaluation(self._tracer.network, self._tracer.resolve, by_tensor, edges)
+        try:
+            values = {name: evaluation(t) for name, t in (("c", found.c), ("h", found.h))}
+        except NotRecognised as err:
+            return err.read
+        if sizeless and not all(map(self._is_sizeless, evaluation.computed)):
+            return "its operations know sizes"
+        wanted = _by_equations(_lstm(sizes, found, whole), given, whole=found.whole)
+        return _departure(values, wanted)
+
+    def _is_sizeless(self, name: str) -> bool:
+        """Whether an operation does the same to arrays of any width."""
+        op = self._tracer.network.op(name)
+        if op.kind == "Const":
+            return math.prod(getattr(op.attrs.get("value"), "shape", (2,))) <= 1
+        return op.kind in _SIZELESS
+
+    def _application(self, found: Hypothesis) -> Application | Construct:
+        def read(edge: Edge) -> Tensor:
+            return self._tracer.resolve(self._tracer.network.op(edge[0]).inputs[edge[1]])
+
+        c_prev = {read(edge) for edge in found.c_prev}
+        if len(c_prev) != 1:
+            detail = "the peepholes see another state than the gates"
+            return Construct("own cell", found.node, self._query.layer, detail)
+        return Application(
+            layer=self._query.layer,
+            node=found.node,
+            facts=_facts(found),
+            x=read(found.x),
+            h_prev=read(found.h_prev),
+            c_prev=c_prev.pop(),
+            x_edge=found.x,
+            c=self._tracer.resolve(found.c),
+            h=self._tracer.resolve(found.h),
+            whole=found.whole,
         )
-    return Application(
-        layer=query.layer,
-        node=found.node,
-        facts=_facts(found),
-        x=tracer.resolve(network.op(found.x[0]).inputs[found.x[1]]),
-        h_prev=tracer.resolve(network.op(found.h_prev[0]).inputs[found.h_prev[1]]),
-        c_prev=c_prev.pop(),
-        x_edge=found.x,
-        c=tracer.resolve(found.c),
-        h=tracer.resolve(found.h),
-        whole=found.whole,
-    )
 
 
-def _given(draw: np.random.Generator, query: CellQuery, found: Hypothesis) -> dict[str, Array]:
+def _given(query: CellQuery, found: Hypothesis) -> dict[str, Array]:
+    draw = np.random.default_rng(21)
     clips = [limit for limit in (found.cell_clip[0], found.proj_clip[0]) if limit is not None]
     sizes = np.array([*_SIZES, *(2.0 * clip for clip in clips)])[:, None]
     batch = len(sizes)
@@ -73,23 +149,8 @@ def _given(draw: np.random.Generator, query: CellQuery, found: Hypothesis) -> di
     }
 
 
-def _compare(
-    tracer: Tracer,
-    query: CellQuery,
-    found: Hypothesis,
-    weights: dict[str, Array],
-    by_tensor: dict[tuple[str, int], Array],
-    given: dict[str, Array],
-) -> str:
-    """What departs; "" where nothing does."""
-    edges = {found.x: given["x"], found.h_prev: given["h"]}
-    edges.update(dict.fromkeys(found.c_prev, given["c"]))
-    if found.whole:
-        edges[found.node, 0] = np.asarray(_STEPS)
-    evaluation = Evaluation(tracer.network, tracer.resolve, by_tensor, edges)
-    wanted = _by_equations(_lstm(query, found, weights), given, whole=found.whole)
-    for name, tensor in (("c", found.c), ("h", found.h)):
-        value = evaluation(tensor)
+def _departure(values: Mapping[str, Array], wanted: Mapping[str, Array]) -> str:
+    for name, value in values.items():
         if value.shape != wanted[name].shape:
             return f"its new {name} has the shape {value.shape}, an LSTM's is {wanted[name].shape}"
         worst = float(np.max(np.abs(value - wanted[name])))

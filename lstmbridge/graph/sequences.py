@@ -33,13 +33,15 @@ _WRITES: Mapping[str, int] = {
     "TensorArrayWriteV3": 2,
     "TensorListSetItem": 2,
 }
-_COLLECTS = frozenset({
-    "TensorArrayGather",
-    "TensorArrayGatherV2",
-    "TensorArrayGatherV3",
-    "TensorArrayPack",
-    "TensorListStack",
-})
+_COLLECTS = frozenset(
+    {
+        "TensorArrayGather",
+        "TensorArrayGatherV2",
+        "TensorArrayGatherV3",
+        "TensorArrayPack",
+        "TensorListStack",
+    }
+)
 _LONGEST = 8
 
 
@@ -136,7 +138,9 @@ def unwound(tracer: Tracer, tensor: Tensor) -> TimeTensor:
         op = tracer.network.op(at[0])
         if op.kind == "Transpose" and _swaps_time(tracer, op):
             axis = 1 - axis
-        elif (op.kind == "ReverseV2" and _axes(tracer, op) == [axis] and reverse == "no") or (op.kind == "Reverse" and _flags(tracer, op) == [axis] and reverse == "no"):
+        elif (op.kind == "ReverseV2" and _axes(tracer, op) == [axis] and reverse == "no") or (
+            op.kind == "Reverse" and _flags(tracer, op) == [axis] and reverse == "no"
+        ):
             reverse = "full"
         elif (
             op.kind == "ReverseSequence"

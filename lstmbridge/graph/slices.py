@@ -8,32 +8,36 @@ from dataclasses import dataclass
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.trace import VARIABLES, Tracer
 
-READS = frozenset({
-    "TensorArrayRead",
-    "TensorArrayReadV2",
-    "TensorArrayReadV3",
-    "TensorListGetItem",
-})
+READS = frozenset(
+    {
+        "TensorArrayRead",
+        "TensorArrayReadV2",
+        "TensorArrayReadV3",
+        "TensorListGetItem",
+    }
+)
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 # what only moves numbers: an input seen through these is still that input
-MOVES = frozenset({
-    "Concat",
-    "ConcatV2",
-    "Const",
-    "ExpandDims",
-    "Pack",
-    "Range",
-    "Rank",
-    "Reshape",
-    "Shape",
-    "Slice",
-    "Split",
-    "SplitV",
-    "Squeeze",
-    "StridedSlice",
-    "Transpose",
-    "Unpack",
-})
+MOVES = frozenset(
+    {
+        "Concat",
+        "ConcatV2",
+        "Const",
+        "ExpandDims",
+        "Pack",
+        "Range",
+        "Rank",
+        "Reshape",
+        "Shape",
+        "Slice",
+        "Split",
+        "SplitV",
+        "Squeeze",
+        "StridedSlice",
+        "Transpose",
+        "Unpack",
+    }
+)
 # these look at a tensor's shape, not at its numbers
 _SHAPES = frozenset({"Rank", "Shape", "ShapeN", "Size", "ZerosLike"})
 _MOST = 20_000
@@ -72,7 +76,8 @@ def slice_back(tracer: Tracer, start: Tensor, cells: Container[Tensor]) -> Slice
     network = tracer.network
     ops: dict[str, str] = {}
     found: tuple[dict[Tensor, None], dict[Tensor, None], dict[str, None]] = ({}, {}, {})
-    todo, seen = [tracer.resolve(start)], set()
+    todo = [tracer.resolve(start)]
+    seen: set[Tensor] = set()
     while todo and len(seen) < _MOST:
         following: list[Tensor] = []
         for tensor in todo:

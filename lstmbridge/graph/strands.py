@@ -106,15 +106,18 @@ class StrandFinder:
         if len(made) == 1:
             value = self._value(made[0], self._given)
             problem = "what is handed on is not the cell's new state"
-            if value is not None and self._comes_back(tensor, carrier, value) == (app, state):
+            if value is not None and self._comes_back(tensor, carrier, made[0], value) == (
+                app,
+                state,
+            ):
                 kept = np.random.default_rng(5).normal(size=value.shape)
                 mask = mask_of(
                     self.tracer,
                     variable.following,
                     options,
-                    (made[0], value),
-                    (carrier, kept),
-                    Clock(carrier),
+                    made=(made[0], value),
+                    old=(carrier, kept),
+                    clock=Clock(carrier),
                 )
                 lengths, problem = mask.lengths, mask.problem
         return Link(
@@ -125,14 +128,16 @@ class StrandFinder:
         )
 
     def _comes_back(
-        self, tensor: Tensor, carrier: Tensor, value: Array
+        self, tensor: Tensor, carrier: Tensor, made: Tensor, value: Array
     ) -> tuple[Application, str] | None:
-        """Which cell's output a state is when what carries it has `value`."""
+        """Which cell's output a state is when `made`, of that value, is what carries it."""
+        if tensor == carrier and made in self.gluer.outputs:
+            return self.gluer.outputs[made]
         back = self._value(tensor, {carrier: value})
         if back is None:
             return None
-        for output, given in self._given.items():
-            if same(back, given):
+        for output in slice_back(self.tracer, made, self.gluer.outputs).cells:
+            if same(back, self._given[output]):
                 return self.gluer.outputs[output]
         return None
 
@@ -148,7 +153,7 @@ class StrandFinder:
             value = self._value(option, self._given) if self._is_made(option) else None
             if value is None:
                 continue
-            found = self._comes_back(tensor, carrier, value)
+            found = self._comes_back(tensor, carrier, option, value)
             if found is None:
                 continue
             before, made = found
@@ -195,12 +200,12 @@ class StrandFinder:
             self.tracer,
             carrier,
             options,
-            (made, value),
-            (old, kept),
-            Clock(None, self.number(before)),
+            made=(made, value),
+            old=(old, kept),
+            clock=Clock(None, self.number(before)),
         )
-        problem = _problem(app, carrier, mask.problem) if mask.problem else None
-        return Link(before=before, lengths=mask.lengths, problem=problem)
+        found = _problem(app, carrier, mask.problem) if mask.problem else None
+        return Link(before=before, lengths=mask.lengths, problem=found)
 
     def number(self, app: Application) -> int:
         """How many unrolled steps lie before `app`."""
@@ -275,24 +280,26 @@ def state_of(tracer: Tracer, tensor: Tensor | None) -> State:
 
 
 # between a fed or learned state and the first step: moved about, or repeated for each row
-_STATE_MOVES = frozenset({
-    "Concat",
-    "ConcatV2",
-    "Const",
-    "ExpandDims",
-    "Gather",
-    "GatherV2",
-    "Pack",
-    "Prod",
-    "Range",
-    "Reshape",
-    "Shape",
-    "Slice",
-    "Split",
-    "SplitV",
-    "Squeeze",
-    "StridedSlice",
-    "Tile",
-    "Transpose",
-    "Unpack",
-})
+_STATE_MOVES = frozenset(
+    {
+        "Concat",
+        "ConcatV2",
+        "Const",
+        "ExpandDims",
+        "Gather",
+        "GatherV2",
+        "Pack",
+        "Prod",
+        "Range",
+        "Reshape",
+        "Shape",
+        "Slice",
+        "Split",
+        "SplitV",
+        "Squeeze",
+        "StridedSlice",
+        "Tile",
+        "Transpose",
+        "Unpack",
+    }
+)

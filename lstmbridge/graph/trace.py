@@ -223,8 +223,7 @@ class Tracer:
         if op.kind in SELECTS and len(op.inputs) == 3:
             return op.inputs[1:]
         if op.kind == BRANCHES:
-            count = (len(op.inputs) - 1) // 2
-            return (op.inputs[1 + tensor[1]], op.inputs[1 + count + tensor[1]])
+            return op.inputs[1:]
         return ()
 
     def constant(self, tensor: Tensor) -> Array | None:

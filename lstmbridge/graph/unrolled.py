@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,6 +27,9 @@ class Order:
     lengths: str | None = None
 
 
+UNKNOWN = Order("unknown")
+
+
 def input_order(tracer: Tracer, apps: Sequence[Application]) -> Order:
     """Whether unrolled steps walk a sequence forwards or backwards."""
     if len(apps) < 2:
@@ -33,11 +37,11 @@ def input_order(tracer: Tracer, apps: Sequence[Application]) -> Order:
     places = [_place(tracer, app.x) for app in apps]
     known = [place for place in places if place is not None]
     if len(known) < len(places) or len({base for base, _ in known}) != 1:
-        return Order("unknown")
+        return UNKNOWN
     numbers = [number for _, number in known]
     base = known[0][0]
-    rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
-    falling = all(a > b for a, b in zip(numbers, numbers[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(numbers))
+    falling = all(a > b for a, b in pairwise(numbers))
     turned, lengths = _reversal(tracer, base)
     if rising:
         return Order(turned, lengths)
@@ -79,9 +83,7 @@ def _reversal(tracer: Tracer, base: Tensor) -> tuple[str, str | None]:
     return "no", None
 
 
-def step_projection(
-    tracer: Tracer, gluer: Gluer, apps: Sequence[Application]
-) -> Construct | None:
+def step_projection(tracer: Tracer, gluer: Gluer, apps: Sequence[Application]) -> Construct | None:
     """What each unrolled step computes on its own input, beyond taking it from a sequence.
 
     A product with weights inside each step is a wrapper's (InputProjectionWrapper, attention);

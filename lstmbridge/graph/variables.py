@@ -57,21 +57,18 @@ class QueryVariables:
     def __init__(self, tracer: Tracer, query: CellQuery) -> None:
         self._tracer = tracer
         self._query = query
-        h, width = query.units, query.input_size + query.output_size
-        wanted: dict[str, tuple[Sequence[str], tuple[int, ...]]] = {
-            "kernel": (query.kernel, (width, 4 * h))
-        }
+        names: dict[str, Sequence[str]] = {"kernel": query.kernel}
         if query.bias is not None:
-            wanted["bias"] = ((query.bias,), (4 * h,))
+            names["bias"] = (query.bias,)
         if query.projection:
-            wanted["projection"] = (query.projection, (h, query.output_size))
-        for gate, name in query.peephole.items():
-            wanted[f"peephole {gate}"] = ((name,), (h,))
+            names["projection"] = query.projection
+        names.update({f"peephole {gate}": (name,) for gate, name in query.peephole.items()})
         self.problem: Construct | None = None
         self.absent = False
         self._roles: dict[str, Role] = {}
-        for role, (names, shape) in wanted.items():
-            self._find(role, names, shape)
+        shapes = _shapes(query)
+        for role, variables in names.items():
+            self._find(role, variables, shapes[role])
 
     def _find(self, role: str, names: Sequence[str], shape: tuple[int, ...]) -> None:
         nodes = [op for name in names for op in nodes_of(self._tracer.network, name)]
@@ -96,17 +93,26 @@ class QueryVariables:
         if self.problem is None:
             self.problem = Construct("other graph", node, self._query.layer, detail)
 
-    def stand_ins(self, draw: np.random.Generator) -> tuple[dict[str, Array], dict[Tensor, Array]]:
-        """Random numbers: whole by role, and by the graph's variables."""
+    def stand_ins(self, sizes: CellQuery) -> tuple[dict[str, Array], dict[Tensor, Array]]:
+        """Random numbers: whole by role, and by the graph's variables.
+
+        Args:
+            sizes: the query, or the same with other sizes. The parts of a partitioned variable
+                then have other sizes too.
+        """
+        draw = np.random.default_rng(20)
         whole: dict[str, Array] = {}
         by_tensor: dict[Tensor, Array] = {}
+        shapes = _shapes(sizes)
         for name, role in self._roles.items():
-            whole[name] = draw.normal(size=role.shape)
+            whole[name] = draw.normal(size=shapes[name])
+            rows = [(_shape_of(op) or role.shape)[0] for op in role.nodes]
+            if shapes[name] != role.shape:
+                rows = [len(part) for part in np.array_split(whole[name], len(role.nodes))]
             start = 0
-            for op in role.nodes:
-                rows = (_shape_of(op) or role.shape)[0]
-                by_tensor[op.name, 0] = whole[name][start : start + rows]
-                start += rows
+            for op, count in zip(role.nodes, rows, strict=True):
+                by_tensor[op.name, 0] = whole[name][start : start + count]
+                start += count
         return whole, by_tensor
 
     def users(self, role: str) -> Iterator[tuple[Op, int]]:
@@ -124,6 +130,16 @@ class QueryVariables:
                     found[name, position] = None
         for name, position in found:
             yield self._tracer.network.op(name), position
+
+
+def _shapes(query: CellQuery) -> dict[str, tuple[int, ...]]:
+    h, p = query.units, query.output_size
+    return {
+        "kernel": (query.input_size + p, 4 * h),
+        "bias": (4 * h,),
+        "projection": (h, p),
+        **{f"peephole {gate}": (h,) for gate in query.peephole},
+    }
 
 
 def nodes_of(network: Network, name: str) -> list[Op]:

@@ -8,7 +8,7 @@ serve an interpreter other than NumPy's. Shapes, axes and permutations are plain
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -108,44 +108,45 @@ class Words(Namespace[A], Protocol[A]):
         ...
 
 
+_COMPARE: Mapping[str, Any] = {
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+}
+_LOGICAL: Mapping[str, Any] = {
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "xor": np.logical_xor,
+    "not": np.logical_not,
+}
+_UNARY: Mapping[str, Any] = {
+    "abs": np.abs,
+    "neg": np.negative,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sign": np.sign,
+    "log": np.log,
+    "reciprocal": np.reciprocal,
+    "square": np.square,
+}
+_REDUCE: Mapping[str, Any] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "max": np.max,
+    "min": np.min,
+    "prod": np.prod,
+    "all": np.all,
+    "any": np.any,
+}
+_KINDS: Mapping[str, Any] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
+
+
 class GraphFloat64(Float64):
     """Implements `Words` in NumPy. Stateless."""
-
-    _COMPARE: Any = {
-        "equal": np.equal,
-        "not_equal": np.not_equal,
-        "less": np.less,
-        "less_equal": np.less_equal,
-        "greater": np.greater,
-        "greater_equal": np.greater_equal,
-    }
-    _LOGICAL: Any = {
-        "and": np.logical_and,
-        "or": np.logical_or,
-        "xor": np.logical_xor,
-        "not": np.logical_not,
-    }
-    _UNARY: Any = {
-        "abs": np.abs,
-        "neg": np.negative,
-        "floor": np.floor,
-        "ceil": np.ceil,
-        "round": np.rint,
-        "sign": np.sign,
-        "log": np.log,
-        "reciprocal": np.reciprocal,
-        "square": np.square,
-    }
-    _REDUCE: Any = {
-        "sum": np.sum,
-        "mean": np.mean,
-        "max": np.max,
-        "min": np.min,
-        "prod": np.prod,
-        "all": np.all,
-        "any": np.any,
-    }
-    _KINDS: Any = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
     def static(self, a: Array) -> Array:
         """Itself."""
@@ -153,11 +154,11 @@ class GraphFloat64(Float64):
 
     def compare(self, how: str, a: Array, b: Array) -> Array:
         """See `Words`; likewise below."""
-        return np.asarray(self._COMPARE[how](a, b))
+        return np.asarray(_COMPARE[how](a, b))
 
     def logical(self, how: str, *operands: Array) -> Array:
         """Booleans."""
-        return np.asarray(self._LOGICAL[how](*operands))
+        return np.asarray(_LOGICAL[how](*operands))
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """Choice."""
@@ -165,7 +166,7 @@ class GraphFloat64(Float64):
 
     def unary(self, how: str, a: Array) -> Array:
         """Elementwise."""
-        return np.asarray(self._UNARY[how](a))
+        return np.asarray(_UNARY[how](a))
 
     def integer_division(self, how: str, a: Array, b: Array) -> Array:
         """Quotient or remainder."""
@@ -177,7 +178,7 @@ class GraphFloat64(Float64):
 
     def reduce(self, how: str, a: Array, axes: Sequence[int], keep: bool) -> Array:
         """Reduction."""
-        return np.asarray(self._REDUCE[how](a, axis=tuple(axes), keepdims=keep))
+        return np.asarray(_REDUCE[how](a, axis=tuple(axes), keepdims=keep))
 
     def softmax(self, a: Array) -> Array:
         """Softmax."""
@@ -186,7 +187,7 @@ class GraphFloat64(Float64):
 
     def cast(self, a: Array, kind: str) -> Array:
         """Cast."""
-        return np.asarray(a).astype(self._KINDS[kind])
+        return np.asarray(a).astype(_KINDS[kind])
 
     def shape(self, a: Array) -> Array:
         """Shape."""
@@ -222,7 +223,7 @@ class GraphFloat64(Float64):
 
     def arange(self, start: Array, limit: Array, step: Array) -> Array:
         """Range."""
-        return np.arange(start, limit, step)
+        return np.arange(start.item(), limit.item(), step.item())
 
     def reverse(self, a: Array, axes: Sequence[int]) -> Array:
         """Flip."""
