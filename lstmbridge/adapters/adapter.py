@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lstmbridge.adapters.dialects import Path
 from lstmbridge.adapters.facts import check_hints, open_to
 from lstmbridge.adapters.leftovers import reasons
 from lstmbridge.adapters.parts import Built, Known, build_part, chosen, part_names
-from lstmbridge.adapters.sites import find_sites, lookalikes, strays
+from lstmbridge.adapters.sites import (
+    Site,
+    find_sites,
+    in_order,
+    is_called_otherwise,
+    lookalikes,
+    strays,
+)
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.surroundings import Surroundings, look_around
-from lstmbridge.adapters.testimony import Testimony, examine
+from lstmbridge.adapters.testimony import Testimony, examine, proven
 from lstmbridge.adapters.topology import Draft, assemble
 from lstmbridge.adapters.variables import Variables, sort_variables
 from lstmbridge.contracts import Hints, NoMatch, Recognition, Source
@@ -24,6 +31,7 @@ from lstmbridge.errors import (
     NotRecognised,
     UsageError,
 )
+from lstmbridge.graph.graphdef import Graph
 
 _SHOWN = 8
 
@@ -46,52 +54,79 @@ class TensorFlow1Adapter:
         """
         check_hints(hints)
         variables = sort_variables(source, hints)
-        sites = find_sites(variables.weights, hints)
+        graph = None if hints.ignore_graph else source.graph()
+        sites = _sites(variables, hints, graph)
         if not sites:
-            return _nothing(source, variables, hints)
+            return _nothing(source, variables)
         others = strays(sites, variables.weights)
-        drafts = assemble(sites)
-        names = part_names(drafts)
-        around = {draft.path: look_around(draft, others) for draft in drafts}
-        problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
-        wanted = drafts if hints.select is None else _selected(drafts, names, hints.select)
-        good = [draft for draft in wanted if problems[draft.path] is None]
-        told = _ask(source, hints, good)
-        problems |= {
-            d.path: e for d in good if isinstance(e := told.get(d.scope), LstmBridgeError)
-        }
-        good = [draft for draft in good if problems[draft.path] is None]
-        if not good:
-            raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
-        untold = [site for d in good if d.scope not in told for site in d.sites()]
-        known = Known(
-            hints=hints,
-            room=open_to(hints, untold) if untold else frozenset(),
-            averaged=variables.averaged,
-            told={k: v for k, v in told.items() if isinstance(v, Testimony)},
-        )
-        built = [build_part(draft, names[draft.path], known) for draft in good]
+        seen = _survey(sites, others, hints, graph)
+        known = Known(hints, seen.room(hints), variables.averaged, seen.told)
+        built = [build_part(draft, seen.names[draft.path], known) for draft in seen.good]
         refusals = tuple(
-            NoMatch(names[draft.path], _in_a_line(problem))
-            for draft in drafts
-            if (problem := problems[draft.path]) is not None
+            NoMatch(seen.names[draft.path], _in_a_line(problem))
+            for draft in seen.drafts
+            if (problem := seen.problems[draft.path]) is not None
         )
         return Recognition(
             parts=tuple(b.part for b in built),
             ignored=(*reasons(others.values()), *variables.ignored),
             refusals=refusals,
-            warnings=_warnings(built, [around[d.path] for d in good], refusals, variables, good),
+            warnings=_warnings(built, seen, refusals, variables),
         )
 
 
-def _ask(
-    source: Source, hints: Hints, drafts: list[Draft]
-) -> Mapping[str, Testimony | LstmBridgeError]:
-    """What the graph says about the drafts; nothing where there is none to ask."""
-    if hints.ignore_graph or not drafts:
-        return {}
-    graph = source.graph()
-    return {} if graph is None else examine(graph, drafts)
+def _sites(variables: Variables, hints: Hints, graph: Graph | None) -> list[Site]:
+    """The cells that names prove, and those under names of their own that a graph proves."""
+    sites = find_sites(variables.weights, hints)
+    if graph is None:
+        return sites
+    maybe = lookalikes(strays(sites, variables.weights))
+    return in_order([*sites, *(proven(graph, maybe) if maybe else ())])
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """The stacks of a source, before any model is built.
+
+    Attributes:
+        drafts: all of them.
+        names: the parts' names, by root scope.
+        around: what lies around each.
+        problems: why one is not converted; None where it is, or is not wanted.
+        told: what a graph says, by the drafts' scopes.
+        good: those to build.
+    """
+
+    drafts: list[Draft]
+    names: Mapping[Path, str]
+    around: Mapping[Path, Surroundings]
+    problems: Mapping[Path, LstmBridgeError | None]
+    told: Mapping[str, Testimony]
+    good: list[Draft]
+
+    def room(self, hints: Hints) -> frozenset[str]:
+        """The given options that are meant for some cell that no graph speaks of."""
+        untold = [site for d in self.good if d.scope not in self.told for site in d.sites()]
+        return open_to(hints, untold) if untold else frozenset()
+
+
+def _survey(
+    sites: list[Site], others: Mapping[str, Stored], hints: Hints, graph: Graph | None
+) -> _Survey:
+    """Put the cells together, ask the graph, and keep what can be converted and is wanted."""
+    drafts = assemble(sites)
+    names = part_names(drafts)
+    around = {draft.path: look_around(draft, others) for draft in drafts}
+    problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
+    wanted = drafts if hints.select is None else _selected(drafts, names, hints.select)
+    good = [draft for draft in wanted if problems[draft.path] is None]
+    answers = examine(graph, good) if graph is not None and good else {}
+    problems |= {d.path: e for d in good if isinstance(e := answers.get(d.scope), LstmBridgeError)}
+    good = [draft for draft in good if problems[draft.path] is None]
+    if not good:
+        raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
+    told = {scope: t for scope, t in answers.items() if isinstance(t, Testimony)}
+    return _Survey(drafts, names, around, problems, told, good)
 
 
 def _problem(draft: Draft, around: Surroundings) -> LstmBridgeError | None:
@@ -125,15 +160,11 @@ def _selected(drafts: list[Draft], names: Mapping[Path, str], select: str) -> li
 
 
 def _warnings(
-    built: list[Built],
-    around: list[Surroundings],
-    refusals: tuple[NoMatch, ...],
-    variables: Variables,
-    drafts: list[Draft],
+    built: list[Built], seen: _Survey, refusals: tuple[NoMatch, ...], variables: Variables
 ) -> tuple[str, ...]:
     said = [text for b in built for text in b.warnings]
-    said += [text for a in around for text in a.remarks]
-    used = {s.name for d in drafts for site in d.sites() for s in (site.stored or {}).values()}
+    said += [text for d in seen.good for text in seen.around[d.path].remarks]
+    used = {s.name for d in seen.good for site in d.sites() for s in (site.stored or {}).values()}
     if used & variables.averages:
         said.append(
             "moving averages of these weights are stored beside them; the raw weights are taken: "
@@ -143,11 +174,11 @@ def _warnings(
     return tuple(dict.fromkeys(said))
 
 
-def _nothing(source: Source, variables: Variables, hints: Hints) -> NoMatch:
+def _nothing(source: Source, variables: Variables) -> NoMatch:
     """What was seen where no cell is, nearest misses first."""
     if variables.averages:
-        shadowed = sort_variables(source, replace(hints, ema=True))
-        if find_sites(shadowed.weights, hints):
+        shadowed = sort_variables(source, Hints(ema=True))
+        if find_sites(shadowed.weights, Hints()):
             raise FactMissing(
                 "only moving averages of recurrent layers are stored, no raw weights",
                 expected="the user's word that the averages are meant",
@@ -156,7 +187,7 @@ def _nothing(source: Source, variables: Variables, hints: Hints) -> NoMatch:
             )
     misses = sorted(variables.weights.values(), key=_likeness)
     shown = ", ".join(str(s) for s in misses[:_SHOWN]) or "no variable at all"
-    shaped = lookalikes(variables.weights)
+    shaped = [s.scope for s in lookalikes(variables.weights) if not is_called_otherwise(s)]
     hint = (
         f". {shaped[0]} has the shapes of an LSTM: if it is one, say --cell LSTMCell "
         f"--select {shaped[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -273,6 +274,7 @@ def _dialect(shop: _Workshop) -> str:
 def part_names(drafts: Sequence[Draft]) -> dict[Path, str]:
     """Root scope -> the part's name: the scope around it where no other part lies in there."""
     names: dict[Path, str] = {}
+    inside = Counter(d.path[:cut] for d in drafts for cut in range(len(d.path) + 1))
     for draft in drafts:
         path = draft.path
         around = path
@@ -282,10 +284,7 @@ def part_names(drafts: Sequence[Draft]) -> dict[Path, str]:
             path[-1] if path else ""
         ):
             around = path
-        alone = not any(
-            other.path != path and other.path[: len(around)] == around for other in drafts
-        )
-        names[path] = "/".join(around if around and alone else path)
+        names[path] = "/".join(around if around and inside[around] == 1 else path)
     return names
 
 

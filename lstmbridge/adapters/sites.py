@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lstmbridge.adapters.dialects import (
     DIRECTIONS,
@@ -72,22 +72,24 @@ Names = Mapping[str, Stored]
 def find_sites(weights: Mapping[str, Stored], hints: Hints) -> list[Site]:
     """Every cell among `weights`, converted or refused, in the order of names."""
     by_class: dict[Path, dict[str, Stored]] = {}
-    others: dict[Path, dict[str, Stored]] = {}
     for name, stored in weights.items():
         segments = tuple(name.split("/"))
         depth = _class_scope(segments)
         if depth is not None:
             by_class.setdefault(segments[:depth], {})["/".join(segments[depth:])] = stored
-        for cut in range(max(1, len(segments) - 2), len(segments)):
-            others.setdefault(segments[:cut], {})["/".join(segments[cut:])] = stored
     sites = [site for path, names in by_class.items() if (site := _known(path, names))]
     taken = frozenset(name for site in sites for name in site.owned)
-    for path, names in others.items():
+    for path, names in _by_scope(weights).items():
         free = {k: v for k, v in names.items() if v.name not in taken}
         site = _own_named(path, free, weights, hints) if free else None
         if site is not None:
             sites.append(site)
             taken |= site.owned
+    return in_order(sites)
+
+
+def in_order(sites: Iterable[Site]) -> list[Site]:
+    """By scope, numbers counted as numbers."""
     return sorted(sites, key=lambda site: [_numerically(segment) for segment in site.path])
 
 
@@ -220,18 +222,7 @@ def _own_named(
             continue
         site = _spelled(path, _within(path, weights), family, row)
         if site is not None and (site.problem is None or pointed_at):
-            return Site(
-                path,
-                row.name,
-                site.owned,
-                family,
-                row,
-                site.spelling,
-                site.stored,
-                site.sizes,
-                site.problem,
-                own_name=True,
-            )
+            return replace(site, own_name=True)
     return None
 
 
@@ -268,15 +259,31 @@ def strays(sites: Iterable[Site], weights: Mapping[str, Stored]) -> dict[str, St
     return {name: s for name, s in weights.items() if name not in taken}
 
 
-def lookalikes(weights: Mapping[str, Stored]) -> list[str]:
-    """Scopes that lie nowhere in particular and hold what would fit as a cell."""
-    scopes = {tuple(name.split("/")[:-1]) for name in weights}
+def lookalikes(weights: Mapping[str, Stored]) -> list[Site]:
+    """Scopes that lie nowhere in particular, or have names of their own, and would fit as a cell.
+
+    By names and shapes alone they are no cells; a graph can prove that they are.
+    """
     found = []
-    for path in sorted(scopes - {()}):
-        names = _within(path, weights)
+    for path, names in _by_scope(weights).items():
         for family in FAMILIES:
             row = family.class_called(family.own_name)
             site = _spelled(path, names, family, row) if row is not None else None
-            if site and site.problem is None and not _NO_CELL.fullmatch(path[-1]):
-                found.append(site.scope)
+            if site is not None and site.problem is None:
+                found.append(replace(site, own_name=True))
     return found
+
+
+def is_called_otherwise(site: Site) -> bool:
+    """Is its scope called like a layer that is no cell (``dense``, ``logits``)?"""
+    return _NO_CELL.fullmatch(site.path[-1]) is not None
+
+
+def _by_scope(weights: Mapping[str, Stored]) -> dict[Path, dict[str, Stored]]:
+    """The variables by the scopes that may be their cell's: one or two above them."""
+    groups: dict[Path, dict[str, Stored]] = {}
+    for name, stored in weights.items():
+        segments = tuple(name.split("/"))
+        for cut in range(max(1, len(segments) - 2), len(segments)):
+            groups.setdefault(segments[:cut], {})["/".join(segments[cut:])] = stored
+    return groups

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstmbridge.adapters.dialects import DIRECTIONS, LOOP_SCOPES, MULTI_SCOPES, Path, Wrapper
@@ -30,7 +31,7 @@ class Surroundings:
 
 
 def look_around(draft: Draft, strays: Mapping[str, Stored]) -> Surroundings:
-    """Judge the variables that lie among a stack's scopes and are no cell's.
+    """Judge the variables that lie among a stack's scopes and are no cell's (in order of names).
 
     Scopes that only TensorFlow's own functions open (between a loop and a cell) hold nothing but
     cells and wrappers: what is unknown there is refused. A loop's own scope may also be one of
@@ -38,14 +39,12 @@ def look_around(draft: Draft, strays: Mapping[str, Stored]) -> Surroundings:
     """
     inner: dict[str, Stored] = {}
     beside: dict[str, Stored] = {}
-    for site in draft.sites():
-        around, within = _scopes(site)
-        prefix = "/".join(around) + "/"
-        for name, stored in strays.items():
-            if within and name.startswith("/".join(within) + "/"):
-                inner[name] = stored
-            elif around and name.startswith(prefix):
-                beside[name[len(prefix) :]] = stored
+    names = list(strays)
+    for around, within in dict.fromkeys(_scopes(site) for site in draft.sites()):
+        inner.update({name: strays[name] for name in _under(within, names)})
+        start = len("/".join(around)) + 1
+        beside.update({name[start:]: strays[name] for name in _under(around, names)})
+    beside = {rel: s for rel, s in beside.items() if s.name not in inner}
     known = {name: w for name in inner if (w := _wrapper(tuple(name.split("/")))) is not None}
     near = {rel: w for rel in beside if (w := _adjoining(tuple(rel.split("/")))) is not None}
     named = [*known.values(), *near.values(), *_on_the_way(draft)]
@@ -66,6 +65,15 @@ def look_around(draft: Draft, strays: Mapping[str, Stored]) -> Surroundings:
             "for layers outside of the loop"
         )
     return Surroundings(problem, tuple(remarks))
+
+
+def _under(scope: Path, names: Sequence[str]) -> Iterator[str]:
+    """Those of the sorted `names` that lie in `scope`; none where it is no scope."""
+    prefix = "/".join(scope) + "/"
+    for k in range(bisect_left(names, prefix) if scope else len(names), len(names)):
+        if not names[k].startswith(prefix):
+            return
+        yield names[k]
 
 
 def _scopes(site: Site) -> tuple[Path, Path]:

@@ -18,7 +18,15 @@ from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.topology import Draft
 from lstmbridge.errors import CannotExpress, FactConflict, LstmBridgeError
 from lstmbridge.graph.evidence import gather
-from lstmbridge.graph.findings import CellEvidence, CellFacts, Construct, Evidence, Run, Stated
+from lstmbridge.graph.findings import (
+    CellEvidence,
+    CellFacts,
+    CellQuery,
+    Construct,
+    Evidence,
+    Run,
+    Stated,
+)
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.model.facts import Fact
 
@@ -73,15 +81,23 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
     computes something that this version does not convert, with its node).
     """
     sites = [site for draft in drafts for site in draft.sites()]
-    evidence = gather(
-        graph,
-        [
-            site.family.ask(site.scope, site.stored, site.sizes)
-            for site in sites
-            if site.family and site.stored and site.sizes
-        ],
-    )
+    evidence = gather(graph, _questions(sites))
     return {draft.scope: _Examination(evidence).of(draft) for draft in drafts}
+
+
+def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
+    """Those of `sites` that `graph` computes as the cells they might be, and as nothing else."""
+    evidence = gather(graph, _questions(sites))
+    cells = {site.scope: evidence.cells[site.scope] for site in sites}
+    return [s for s in sites if cells[s.scope].applications and not cells[s.scope].failures]
+
+
+def _questions(sites: Sequence[Site]) -> list[CellQuery]:
+    return [
+        site.family.ask(site.scope, site.stored, site.sizes)
+        for site in sites
+        if site.family and site.stored and site.sizes
+    ]
 
 
 class _Refused(Exception):

@@ -26,6 +26,7 @@ _VARIABLES = re.compile(
 )
 _OBJECT_BASED = ".ATTRIBUTES/VARIABLE_VALUE"
 _NEAR = 5
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def sort_variables(source: Source, hints: Hints) -> Variables:
     shadows: dict[str, dict[str, str]] = {}
     ignored: list[Ignored] = []
     for name in sorted(tensors):
-        reason = _slot(name, tensors)
+        reason = _too_deep(name) or _slot(name, tensors)
         shadow = None if reason else _shadow(name, tensors)
         if shadow is not None:
             base, tag = shadow
@@ -101,6 +102,11 @@ def _refuse_object_based(tensors: Mapping[str, TensorRef], source: Source) -> No
         )
 
 
+def _too_deep(name: str) -> str:
+    deep = name.count("/") > _DEEPEST
+    return f"it lies more than {_DEEPEST} scopes deep, where no cell does" if deep else ""
+
+
 def _slot(name: str, tensors: Mapping[str, TensorRef]) -> str:
     """Why `name` is an optimizer's, or empty."""
     segments = name.split("/")
@@ -112,9 +118,10 @@ def _slot(name: str, tensors: Mapping[str, TensorRef]) -> str:
     if any(_SLOT.fullmatch(s) for s in segments[:-1]):
         return "optimizer slot: it lies in an optimizer's scope"
     for k, segment in enumerate(segments[:-1]):
-        mirrored = "/".join(segments[k + 1 :])
-        if _OPTIMIZER_SCOPE.fullmatch(segment) and mirrored in tensors:
-            return f"optimizer slot of {mirrored}: it lies in an optimizer's scope"
+        if _OPTIMIZER_SCOPE.fullmatch(segment):
+            mirrored = "/".join(segments[k + 1 :])
+            if mirrored in tensors:
+                return f"optimizer slot of {mirrored}: it lies in an optimizer's scope"
     if _companion(segments, tensors) and not _OWN_AVERAGE.fullmatch(last):
         return f"optimizer slot ({last}) of {base}"
     return ""

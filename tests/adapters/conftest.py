@@ -81,7 +81,7 @@ def see() -> Callable[..., Recognition]:
 
 @pytest.fixture(scope="session")
 def lstm() -> Callable[..., Shapes]:
-    """Shapes of one LSTM cell: lstm("rnn/lstm_cell", 5, 2)."""
+    """Shapes of one LSTM cell, from its scope, input size and units."""
 
     def cell(
         scope: str,
@@ -109,7 +109,7 @@ def lstm() -> Callable[..., Shapes]:
 
 @pytest.fixture(scope="session")
 def stack(lstm) -> Callable[..., Shapes]:
-    """Shapes of a MultiRNNCell: stack(scope, "basic_lstm_cell", 5, [2, 2])."""
+    """Shapes of a MultiRNNCell, from its scope, cells' scope, input size and units."""
 
     def layers(scope: str, cell: str, inputs: int, units: list[int]) -> Shapes:
         shapes: Shapes = {}

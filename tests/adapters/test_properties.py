@@ -85,3 +85,10 @@ def test_whatever_the_names_and_shapes_the_answer_is_a_result_or_one_of_our_erro
     ignored = {i.name for i in found.ignored}
     assert used | ignored <= set(names)
     assert not used & ignored
+
+
+def test_a_name_nested_beyond_measure_does_no_harm(see, lstm):
+    deep = "/".join(["a"] * 20_000) + "/lstm_cell/kernel"
+    found = see(lstm("rnn/basic_lstm_cell", 5, 2) | {deep: (7, 8)})
+    assert len(found.parts) == 1
+    assert [ignored.name for ignored in found.ignored] == [deep]

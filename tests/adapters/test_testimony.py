@@ -60,12 +60,17 @@ class Saying:
     facts: object = None
     failures: tuple = ()
     known: bool = True
+    unread: tuple = ()
 
     def gather(self, graph, queries):
         facts = self.facts or _facts()
         cells = {
             q.layer: CellEvidence(
-                q.layer, None if self.failures else facts, (object(),), self.failures, self.known
+                q.layer,
+                None if self.failures else facts,
+                () if q.layer in self.unread else (object(),),
+                self.failures,
+                self.known,
             )
             for q in queries
         }
@@ -310,6 +315,18 @@ def test_a_name_of_its_own_is_no_assumption_when_the_graph_proves_the_cell(hear,
     assert found.parts[0].model.facts["cell"].basis is Basis.READ
 
 
+def test_a_cell_that_names_do_not_show_is_found_where_the_graph_proves_it(hear, lstm):
+    shapes = lstm("encoder/core", 5, 2) | lstm("dense", 6, 2)
+    found = hear(shapes, Saying([_run("encoder/core")], unread=("dense",)))
+    assert [part.name for part in found.parts] == ["encoder"]
+    assert {ignored.name for ignored in found.ignored} == {"dense/kernel", "dense/bias"}
+
+
+def test_a_cell_that_the_graph_does_not_apply_is_refused(hear, two):
+    with pytest.raises(CannotExpress, match="never applies"):
+        hear(two, Saying([_run(*LABELS)], unread=LABELS))
+
+
 @dataclass(frozen=True)
 class Altered:
     """A real source with other tensors in front of its graph."""
@@ -334,4 +351,4 @@ def test_averages_are_asked_for_under_the_names_that_the_graph_knows():
     shadows = {f"{name}/ExponentialMovingAverage": tensor for name, tensor in real.tensors.items()}
     [part] = recognise(Altered(real, dict(real.tensors) | shadows), Hints(ema=True)).parts
     assert part.model.layers[0].cell.forget_bias.basis is Basis.READ
-    assert set(n for names in part.variables.values() for n in names) <= set(shadows)
+    assert {n for names in part.variables.values() for n in names} <= set(shadows)
