@@ -39,7 +39,7 @@ def data_probe(specs: InputSpecs, data: Feeds) -> Probe:
     if SEQUENCE_LENGTH in feeds:
         _check_lengths(feeds[SEQUENCE_LENGTH], feeds[INPUTS].shape[1])
     batch, steps = feeds[INPUTS].shape[:2]
-    return Probe(f"your data, {batch} x {steps}", feeds)
+    return Probe(f"your data, {batch} x {steps}", feeds, own=True)
 
 
 def _checked(array: Array, spec: TensorSpec, axes: dict[str, tuple[int, str]]) -> Array:

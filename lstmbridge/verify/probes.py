@@ -12,7 +12,7 @@ conversion. Nor are empty batches and empty sequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,13 @@ class Probe:
     Attributes:
         name: for reports: ``"4 x 10, ragged, states fed"``.
         feeds: arrays by input name, batch-major, in the artifact's dtypes.
+        own: the user's own sequences.
     """
 
     name: str
     feeds: Feeds
+
+    own: bool = False
 
     @property
     def batch(self) -> int:
@@ -55,6 +58,15 @@ class Probe:
     def steps(self) -> int:
         """Padded length."""
         return int(self.feeds[INPUTS].shape[1])
+
+
+def shortened(probe: Probe, steps: int) -> Probe:
+    """The probe's first so many steps."""
+    feeds = {**probe.feeds, INPUTS: frozen(probe.feeds[INPUTS][:, :steps])}
+    if SEQUENCE_LENGTH in feeds:
+        feeds[SEQUENCE_LENGTH] = frozen(np.minimum(feeds[SEQUENCE_LENGTH], steps))
+    _, _, rest = probe.name.partition(",")
+    return Probe(f"{probe.batch} x {steps}" + (f",{rest}" if rest else ""), feeds, probe.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +193,3 @@ def frozen(values: Array) -> Array:
     values = np.ascontiguousarray(values)
     values.flags.writeable = False
     return values
-
-
-def rows(feeds: Feeds, per_chunk: int) -> Iterator[dict[str, Array]]:
-    """The feeds, at most so many rows at a time."""
-    batch = feeds[INPUTS].shape[0]
-    for start in range(0, batch, per_chunk):
-        yield {name: array[start : start + per_chunk] for name, array in feeds.items()}

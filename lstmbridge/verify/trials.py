@@ -11,16 +11,26 @@ from lstmbridge.arrays import UNIT_ROUNDING
 from lstmbridge.contracts import FaultReport, Outputs, Progress
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import INPUTS
 from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.data import data_probe
 from lstmbridge.verify.faults import Fault, planted_faults
 from lstmbridge.verify.noise import largest, noise_floor, run_model
 from lstmbridge.verify.options import VerifyOptions
-from lstmbridge.verify.probes import InputSpecs, Probe, seeded_probes, stronger_probes
+from lstmbridge.verify.probes import (
+    InputSpecs,
+    Probe,
+    seeded_probes,
+    shortened,
+    stronger_probes,
+)
 
 MARGIN = 4.0
 """A fault is caught when it exceeds what is allowed this many times: a runtime with that fault
 and rounding of its own would still be told apart from an honest one."""
+EXPLOSION = 1e4
+"""Seeded probes end before outputs are so many times as large as inputs: past that, gates switch
+between exact 0 and 1, and single roundings decide which."""
 _MEASURED = 50.0
 """Faults caught by less than this are measured on every probe, so that the weakest is true."""
 
@@ -35,6 +45,7 @@ class Trial:
         allowed: by output name, broadcasting against the output.
         floor: the noise floor as an allowance, even where the user's tolerance replaced it.
         straying: by output name, the largest straying of the perturbed runs.
+        chaotic: rounding alone decides what comes out, somewhere.
     """
 
     probe: Probe
@@ -42,6 +53,7 @@ class Trial:
     allowed: Mapping[str, Array]
     floor: Mapping[str, Array]
     straying: Mapping[str, float]
+    chaotic: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +98,7 @@ def design(
     trials = []
     for k, probe in enumerate(probes):
         progress("oracle", k, len(probes))
-        trials.append(_trial(model, probe, precision, options))
+        trials.append(_calm_trial(model, specs, probe, precision, options))
     progress("oracle", len(probes), len(probes))
     finite = [trial for trial in trials if _finite(trial, precision)]
     if len(finite) < len(trials):
@@ -97,7 +109,15 @@ def design(
 
 def _finite(trial: Trial, precision: str) -> bool:
     limit = largest(precision)
-    return all(bool(np.all(np.abs(values) <= limit)) for values in trial.expected.values())
+    sizes = [np.abs(values).max(initial=0.0) for values in trial.expected.values()]
+    return all(bool(size <= limit) for size in [*sizes, *trial.straying.values()])
+
+
+def _calm(trial: Trial, precision: str) -> bool:
+    """Not chaotic, and of a size that trained networks have: a relu may grow without bound."""
+    bound = EXPLOSION * (1.0 + float(np.abs(trial.probe.feeds[INPUTS]).max()))
+    size = max(float(np.abs(values).max()) for values in trial.expected.values())
+    return not trial.chaotic and size <= bound and _finite(trial, precision)
 
 
 def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial:
@@ -114,7 +134,23 @@ def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -
     allowed = floor.allowed
     if options.tolerance is not None:
         allowed = {name: np.asarray(options.tolerance) for name in expected}
-    return Trial(probe, expected, allowed, floor.allowed, floor.straying)
+    return Trial(probe, expected, allowed, floor.allowed, floor.straying, bool(floor.chaotic))
+
+
+def _calm_trial(
+    model: Model, specs: InputSpecs, probe: Probe, precision: str, options: VerifyOptions
+) -> Trial:
+    """The trial of a probe, halved until it neither explodes nor is decided by rounding.
+
+    The user's own sequences, and those of an artifact with a fixed time axis, stay whole.
+    """
+    trial = _trial(model, probe, precision, options)
+    time = next(spec.shape[1] for spec in specs if spec.name == INPUTS)
+    while not _calm(trial, precision) and trial.probe.steps > 1:
+        if probe.own or isinstance(time, int):
+            break
+        trial = _trial(model, shortened(trial.probe, trial.probe.steps // 2), precision, options)
+    return trial
 
 
 def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
@@ -134,7 +170,7 @@ def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
     open_ = [fault for fault in faults if seen[fault.name].ratio <= MARGIN]
     if open_:
         for probe in stronger_probes(model, specs, options):
-            trial = _trial(model, probe, precision, options)
+            trial = _calm_trial(model, specs, probe, precision, options)
             if not _finite(trial, precision):
                 continue
             for fault in open_:
