@@ -71,7 +71,7 @@ class TensorFlow1Adapter:
             parts=tuple(b.part for b in built),
             ignored=(*reasons(others.values()), *variables.ignored),
             refusals=refusals,
-            warnings=_warnings(built, seen, refusals, variables),
+            warnings=_warnings(built, seen, () if hints.select else refusals, variables),
         )
 
 
@@ -118,7 +118,7 @@ def _survey(
     names = part_names(drafts)
     around = {draft.path: look_around(draft, others) for draft in drafts}
     problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
-    wanted = drafts if hints.select is None else _selected(drafts, names, hints.select)
+    wanted = drafts if hints.select is None else _selected(drafts, names, hints, others)
     good = [draft for draft in wanted if problems[draft.path] is None]
     answers = examine(graph, good) if graph is not None and good else {}
     problems |= {d.path: e for d in good if isinstance(e := answers.get(d.scope), LstmBridgeError)}
@@ -145,10 +145,20 @@ def _in_a_line(problem: LstmBridgeError) -> str:
     return f"{problem.read}; expected {problem.expected}" if problem.expected else problem.read
 
 
-def _selected(drafts: list[Draft], names: Mapping[Path, str], select: str) -> list[Draft]:
+def _selected(
+    drafts: list[Draft], names: Mapping[Path, str], hints: Hints, others: Mapping[str, Stored]
+) -> list[Draft]:
+    select = (hints.select or "").strip("/")
     found = chosen(drafts, names, select)
     if found:
         return found
+    if any(site.scope == select for site in lookalikes(others)):
+        raise UsageError(
+            f"--select {select}: its variables have the shapes of an LSTM, and not the names",
+            expected="your word that it is one",
+            where="--select",
+            advice="say --cell LSTMCell, or the class it was",
+        )
     known = list(names.values())
     near = get_close_matches(select, known, n=3, cutoff=0.3) or known
     raise UsageError(

@@ -204,7 +204,7 @@ def _own_named(
     """A cell whose scope is called by its user, where only a cell can lie and the shapes fit."""
     scope = "/".join(path)
     structural = _is_place_of_a_cell(path)
-    pointed_at = hints.cell is not None and hints.select is not None and hints.select == scope
+    pointed_at = hints.cell is not None and (hints.select or "").strip("/") == scope
     if _NO_CELL.fullmatch(path[-1]) and not pointed_at:
         return None
     if not structural and not pointed_at:

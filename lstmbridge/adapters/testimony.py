@@ -13,13 +13,13 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
+from lstmbridge.adapters import disputes
 from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.topology import Draft
-from lstmbridge.errors import CannotExpress, FactConflict, LstmBridgeError
+from lstmbridge.errors import LstmBridgeError
 from lstmbridge.graph.evidence import gather
 from lstmbridge.graph.findings import (
-    CellEvidence,
     CellFacts,
     CellQuery,
     Construct,
@@ -30,10 +30,6 @@ from lstmbridge.graph.findings import (
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.model.facts import Fact
 
-_ADVICE = (
-    "this version does not convert it; --ignore-graph converts what the names alone suggest, "
-    "which is then not what this graph computes"
-)
 # In a second copy of a net (a decoder that feeds itself, say) these do not speak against a
 # first copy that is a plain stack.
 _OF_ANOTHER_COPY = frozenset({"feedback", "embedding", "attention", "computation"})
@@ -100,14 +96,6 @@ def _questions(sites: Sequence[Site]) -> list[CellQuery]:
     ]
 
 
-class _Refused(Exception):
-    """Carries the error that a draft is refused with."""
-
-    def __init__(self, error: LstmBridgeError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 class _Examination:
     """One draft's."""
 
@@ -122,8 +110,8 @@ class _Examination:
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)
             self._agree(draft, below)
-        except _Refused as refused:
-            return refused.error
+        except LstmBridgeError as refused:
+            return refused
         return self._said
 
     # --- cells ---
@@ -132,25 +120,24 @@ class _Examination:
         cell = self._evidence.cells[site.scope]
         others = [f for f in cell.failures if f.kind == _OTHER_GRAPH]
         if not cell.known or others:
-            raise _Refused(self._of_another(site, others))
+            raise disputes.of_another(self._where, site, others)
         if cell.failures:
-            raise _Refused(self._refusal(site.scope, cell.failures[0]))
+            raise disputes.refusal(self._where, site.scope, cell.failures[0])
         if not cell.applications:
-            raise _Refused(self._unused(site))
+            raise disputes.unused(self._where, site)
         if cell.facts is None:
-            raise _Refused(self._differing(cell))
+            raise disputes.differing(self._where, cell)
         facts = cell.facts
         if facts.peephole.value != ("peephole_i" in (site.stored or {})):
-            raise _Refused(
-                self._refusal(
+            raise disputes.refusal(
+                self._where,
+                site.scope,
+                Construct(
+                    "own cell",
+                    facts.peephole.where,
                     site.scope,
-                    Construct(
-                        "own cell",
-                        facts.peephole.where,
-                        site.scope,
-                        "peepholes that the names do not show, or the reverse",
-                    ),
-                )
+                    "peepholes that the names do not show, or the reverse",
+                ),
             )
         return self._facts(facts)
 
@@ -166,42 +153,6 @@ class _Examination:
 
     def _at(self, node: str) -> str:
         return f"{self._where}: {node}"
-
-    def _of_another(self, site: Site, others: Sequence[Construct]) -> FactConflict:
-        detail = others[0].detail if others else f"it has no variable of {site.scope}"
-        return FactConflict(
-            f"the graph does not belong to this checkpoint: {detail}",
-            expected="a graph that has the checkpoint's variables, in their shapes",
-            where=self._where,
-            advice="put the right .meta beside the checkpoint, or pass --ignore-graph",
-        )
-
-    def _refusal(self, scope: str, found: Construct) -> CannotExpress:
-        return CannotExpress(
-            f"the graph shows more than a plain stack at {scope}: {found}",
-            expected="cells of TensorFlow's own classes, one on another, nothing between them",
-            where=self._at(found.node),
-            advice=_ADVICE,
-        )
-
-    def _unused(self, site: Site) -> CannotExpress:
-        return CannotExpress(
-            f"the graph never applies the cell {site.scope}",
-            expected="an operation that reads its kernel and computes an LSTM",
-            where=self._where,
-            advice="--ignore-graph converts what the names alone suggest",
-        )
-
-    def _differing(self, cell: CellEvidence) -> FactConflict:
-        first = cell.applications[0]
-        other = next(a for a in cell.applications if a.facts.values != first.facts.values)
-        return FactConflict(
-            f"the graph applies {cell.layer} with different constants: {first.facts.values} at "
-            f"{first.node}, {other.facts.values} at {other.node}",
-            expected="one set of constants",
-            where=self._where,
-            advice="give the ones you mean (--forget-bias, --activation, ...) and --ignore-graph",
-        )
 
     # --- how they are put together ---
 
@@ -227,9 +178,9 @@ class _Examination:
             names = {run.name for run in below}
             for run in above:
                 if run.between:
-                    raise _Refused(self._refusal(draft.scope, run.between[0]))
+                    raise disputes.refusal(self._where, draft.scope, run.between[0])
                 if run.inputs_from and not set(run.inputs_from) <= names:
-                    raise _Refused(self._other_order(draft, [*below, run]))
+                    raise disputes.other_order(self._where, draft, [*below, run])
         self._said.chained = all(run.inputs_from for layer in layers[1:] for run in layer)
         return [run for layer in layers for run in layer]
 
@@ -240,21 +191,15 @@ class _Examination:
         own = not BIDIRECTIONAL_SCOPES.fullmatch(draft.path[-1] if draft.path else "")
         for run in forward:
             if run.reversed in {"full", "lengths"}:
-                raise _Refused(self._wrong_way(draft, run, "the forward direction reversed"))
+                raise disputes.wrong_way(self._where, draft, run, "the forward direction reversed")
         for run in backward:
             if run.reversed == "no" and run.steps != 1:
-                raise _Refused(self._wrong_way(draft, run, "the backward direction unreversed"))
+                raise disputes.wrong_way(
+                    self._where, draft, run, "the backward direction unreversed"
+                )
             if run.reversed == "unknown" and own:
-                raise _Refused(self._wrong_way(draft, run, "the backward direction unclear"))
+                raise disputes.wrong_way(self._where, draft, run, "the backward direction unclear")
         return [*forward, *backward]
-
-    def _wrong_way(self, draft: Draft, run: Run, what: str) -> CannotExpress:
-        return CannotExpress(
-            f"the graph feeds {what} sequences at {draft.scope}",
-            expected="a backward direction that reads the reversed sequence, and a forward one",
-            where=self._at(run.name),
-            advice=_ADVICE,
-        )
 
     def _chain(self, draft: Draft) -> list[Run]:
         """The runs of one direction's layers, all of one form."""
@@ -268,13 +213,13 @@ class _Examination:
         grave = [r for r in troubled if not plain or not _is_of_another_copy(r)]
         if grave:
             found = next(c for c in grave[0].constructs if c.kind != "embedding")
-            raise _Refused(self._refusal(draft.scope, found))
+            raise disputes.refusal(self._where, draft.scope, found)
         if not plain:
-            raise _Refused(self._in_no_run(draft))
+            raise disputes.in_no_run(self._where, draft)
         forms = {(_mine(r, labels), tuple(_residual(r, labels))) for r in plain}
         layers, residual = next(iter(forms))
         if len(forms) > 1 or list(dict.fromkeys(layers)) != labels:
-            raise _Refused(self._other_order(draft, plain))
+            raise disputes.other_order(self._where, draft, plain)
         self._said.chains[labels[0]] = Chain(layers, residual, self._at(plain[0].name))
         self._remember(draft, plain, troubled, labels)
         return plain
@@ -300,23 +245,6 @@ class _Examination:
             f"({run.constructs[0]}); the plain one is converted"
             for run in troubled
         ]
-
-    def _in_no_run(self, draft: Draft) -> CannotExpress:
-        return CannotExpress(
-            f"the graph applies the cells of {draft.scope}, but does not step them over time",
-            expected="a loop, or unrolled steps",
-            where=self._where,
-            advice="--ignore-graph converts what the names alone suggest",
-        )
-
-    def _other_order(self, draft: Draft, runs: Sequence[Run]) -> CannotExpress:
-        shown = "; ".join(dict.fromkeys(f"{r.name}: {' -> '.join(r.layers)}" for r in runs))
-        return CannotExpress(
-            f"the graph puts the layers of {draft.scope} together otherwise than their names say",
-            expected=" -> ".join(site.scope for site in draft.sites()),
-            where=self._at(shown),
-            advice="--ignore-graph converts what the names alone suggest",
-        )
 
     # --- the network as a whole ---
 

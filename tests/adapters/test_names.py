@@ -2,6 +2,8 @@
 
 import pytest
 
+from lstmbridge.errors import UsageError
+
 LATEST = "TensorFlow 1.2 and later"
 FIRST = "TensorFlow 1.0 and 1.1"
 BEFORE = "TensorFlow 0.12 and before"
@@ -187,3 +189,9 @@ def test_a_cell_that_lies_nowhere_in_particular_is_taken_when_the_user_points_at
     [part] = see(shapes, cell="BasicLSTMCell", select="net/core").parts
     assert part.model.facts["cell"].basis == "given"
     assert part.variables["layer0"] == ("net/core/kernel", "net/core/bias")
+
+
+def test_a_selected_cell_that_only_its_shapes_betray_asks_for_its_class(see, lstm):
+    shapes = lstm("net/core", 5, 2) | lstm("rnn/lstm_cell", 5, 2)
+    with pytest.raises(UsageError, match="--cell"):
+        see(shapes, select="net/core")

@@ -66,6 +66,7 @@ def test_what_is_refused_beside_a_stack_is_listed_and_warned_of(see, lstm):
     assert any("decoder/rnn is not converted" in text for text in found.warnings)
     with pytest.raises(CannotExpress, match="GRUCell"):
         see(shapes, select="decoder/rnn")
+    assert see(shapes, select="encoder/rnn").warnings == ()
 
 
 WRAPPERS = [
