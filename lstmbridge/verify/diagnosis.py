@@ -12,7 +12,12 @@ from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.signature import OUTPUTS, SEQUENCE_LENGTH
 from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.faults import explanations
-from lstmbridge.verify.trials import MARGIN, Trial
+from lstmbridge.verify.noise import Runner, noise_floor
+from lstmbridge.verify.trials import Trial, departure
+
+_REPLICAS = 8
+_RESEMBLANCE = 0.1
+"""Of the size of an output: the coarsest precision does not blur more."""
 
 Observed = Sequence[tuple[Trial, Outputs]]
 
@@ -105,29 +110,41 @@ def _rows(trial: Trial, ratios: Iterable[Array]) -> list[str]:
 def _explanation(model: Model, observed: Observed) -> str:
     """The known mistake whose outputs equal those observed on every trial."""
     fed = {name for trial, _ in observed for name in trial.probe.feeds}
-    nearest: tuple[float, str] | None = None
-    for fault in explanations(model, fed):
-        worst = 0.0
-        for trial, outputs in observed:
-            with np.errstate(over="ignore", invalid="ignore"):
-                wrong = fault.run(trial.probe.feeds)
-            worst = max(worst, _distance(trial, outputs, wrong))
-            # the wrong network has a noise floor of its own, of about this size
-            if worst > MARGIN:
-                break
-        if worst <= MARGIN and (nearest is None or worst < nearest[0]):
-            nearest = (worst, fault.explains)
-    if nearest is None:
+    found = [
+        (distance, fault.explains)
+        for fault in explanations(model, fed)
+        if (distance := _distance(fault.run, observed)) <= 1.0
+    ]
+    if not found:
         return "no planted fault explains it"
-    return f"it equals the source {nearest[1]}"
+    return f"it equals the source {min(found)[1]}"
 
 
-def _distance(trial: Trial, outputs: Outputs, wrong: Outputs) -> float:
-    return max(
-        float(
-            ratio_of(
-                np.abs(np.asarray(outputs[name], np.float64) - wrong[name]), trial.floor[name]
-            ).max()
-        )
-        for name in trial.expected
+def _distance(run: Runner, observed: Observed) -> float:
+    """From the observed outputs to those of a wrong network, in noise floors of that network.
+
+    Infinite as soon as one trial parts them.
+    """
+    nearest = 0.0
+    for trial, outputs in observed:
+        with np.errstate(over="ignore", invalid="ignore"):
+            wrong = run(trial.probe.feeds)
+            if not _resembles(outputs, wrong):
+                return float("inf")
+            floor = noise_floor(
+                run, trial.probe.feeds, wrong, trial.precision, seed=0, replicas=_REPLICAS
+            )
+        distance = departure(outputs, wrong, floor.allowed)
+        if not distance <= 1.0:
+            return float("inf")
+        nearest = max(nearest, distance)
+    return nearest
+
+
+def _resembles(outputs: Outputs, wrong: Outputs) -> bool:
+    """Near enough to be worth a noise floor."""
+    return all(
+        float(np.abs(np.asarray(outputs[name], np.float64) - values).max(initial=0.0))
+        <= _RESEMBLANCE * float(np.abs(values).max(initial=0.0))
+        for name, values in wrong.items()
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -71,6 +71,14 @@ class StoredRounding(Rounding):
         return np.asarray(value).astype(self._stored).astype(np.float64)
 
 
+class Runner(Protocol):
+    """Runs a network, right or wrong, in float64 or in any other interpreter."""
+
+    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        """All outputs by name."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Floor:
     """By output name: how far rounding strays, and what is therefore allowed.
@@ -108,12 +116,12 @@ def run_model(
 
 
 def noise_floor(
-    model: Model, feeds: Feeds, expected: Outputs, precision: str, *, seed: int, replicas: int
+    run: Runner, feeds: Feeds, expected: Outputs, precision: str, *, seed: int, replicas: int
 ) -> Floor:
     """Measure the floor of `precision` for one probe.
 
     Args:
-        model: the network.
+        run: the network, as any interpreter would run it.
         feeds: the probe.
         expected: the oracle's outputs for it.
         precision: a key of `arrays.UNIT_ROUNDING`.
@@ -121,11 +129,11 @@ def noise_floor(
         replicas: at least so many perturbed runs.
     """
     batch = feeds[INPUTS].shape[0]
-    narrowest = min(layer.cell.units for layer in model.layers)
+    narrowest = min(values.shape[-1] for values in expected.values())
     wanted = max(-(-_SAMPLES // (batch * narrowest)), -(-_TRAJECTORIES // batch))
     replicas = max(replicas, wanted)
     tiled = {name: np.concatenate([array] * replicas) for name, array in feeds.items()}
-    runs = run_model(model, tiled, ops=StoredRounding(precision, seed))
+    runs = run(tiled, StoredRounding(precision, seed))
     straying, allowed, chaos = {}, {}, []
     for name, values in expected.items():
         perturbed = runs[name].reshape(replicas, *values.shape)

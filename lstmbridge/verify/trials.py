@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Trial:
         floor: the noise floor as an allowance, even where the user's tolerance replaced it.
         straying: by output name, the largest straying of the perturbed runs.
         chaotic: rounding alone decides what comes out, somewhere.
+        precision: that of the floor.
     """
 
     probe: Probe
@@ -54,6 +56,7 @@ class Trial:
     floor: Mapping[str, Array]
     straying: Mapping[str, float]
     chaotic: bool
+    precision: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +124,11 @@ def _calm(trial: Trial, precision: str) -> bool:
 
 
 def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial:
+    run = partial(run_model, model)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = run_model(model, probe.feeds)
+        expected = run(probe.feeds)
         floor = noise_floor(
-            model,
+            run,
             probe.feeds,
             expected,
             precision,
@@ -134,7 +138,9 @@ def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -
     allowed = floor.allowed
     if options.tolerance is not None:
         allowed = {name: np.asarray(options.tolerance) for name in expected}
-    return Trial(probe, expected, allowed, floor.allowed, floor.straying, bool(floor.chaotic))
+    return Trial(
+        probe, expected, allowed, floor.allowed, floor.straying, bool(floor.chaotic), precision
+    )
 
 
 def _calm_trial(
@@ -194,17 +200,19 @@ def _look(fault: Fault, sighting: _Sighting, trials: Sequence[Trial], until: flo
     for trial in trials:
         with np.errstate(over="ignore", invalid="ignore"):
             wrong = fault.run(trial.probe.feeds)
-        sighting.ratio = max(sighting.ratio, departure(wrong, trial, trial.allowed))
-        sighting.floor_ratio = max(sighting.floor_ratio, departure(wrong, trial, trial.floor))
+        sighting.ratio = max(sighting.ratio, departure(wrong, trial.expected, trial.allowed))
+        sighting.floor_ratio = max(
+            sighting.floor_ratio, departure(wrong, trial.expected, trial.floor)
+        )
         if sighting.ratio > until:
             return
 
 
-def departure(actual: Outputs, trial: Trial, allowed: Mapping[str, Array]) -> float:
-    """Largest difference from the oracle over all outputs, as a multiple of what is allowed."""
+def departure(actual: Outputs, expected: Outputs, allowed: Mapping[str, Array]) -> float:
+    """Largest difference over all outputs, as a multiple of what is allowed."""
     return max(
         float(ratio_of(np.abs(np.asarray(actual[name], np.float64) - values), allowed[name]).max())
-        for name, values in trial.expected.items()
+        for name, values in expected.items()
     )
 
 

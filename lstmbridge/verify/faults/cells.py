@@ -94,6 +94,8 @@ def _forget_doubled(cell: Cell) -> Cell | None:
 
 
 def _forget_added(cell: Cell) -> Cell | None:
+    if cell.forget_bias.value == 1.0:
+        return None  # that is the forget bias doubled
     return replace(cell, forget_bias=_fact(cell.forget_bias, cell.forget_bias.value + 1.0))
 
 

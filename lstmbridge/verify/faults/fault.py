@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.contracts import Feeds
@@ -20,15 +19,7 @@ from lstmbridge.model.blocks import (
 )
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.forward import Wrap
-from lstmbridge.verify.noise import run_model
-
-
-class Runner(Protocol):
-    """Runs the wrong network, in float64 or in any other interpreter."""
-
-    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
-        """All outputs by name."""
-        ...
+from lstmbridge.verify.noise import Runner, run_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +40,12 @@ class Fault:
     needs: tuple[str, ...] = ()
 
 
-def runs(model: Model, wrap: Wrap | None = None) -> Runner:
-    """A runner of `model`, with its steps wrapped where asked for."""
+def runs(model: Model, wrap_in: Callable[[Float64], Wrap] | None = None) -> Runner:
+    """A runner of `model`; `wrap_in` an interpreter gives the wrap of its steps."""
 
     def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
-        return run_model(model, feeds, ops=ops, wrap=wrap)
+        ops = ops or Float64()
+        return run_model(model, feeds, ops=ops, wrap=wrap_in(ops) if wrap_in else None)
 
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -26,6 +26,7 @@ from lstmbridge.verify.faults.fault import (
     with_cells,
 )
 from lstmbridge.verify.faults.steps import Slip, wrong_lstm
+from lstmbridge.verify.noise import Runner
 
 
 def step_faults(model: Model) -> Iterator[Fault]:
@@ -33,10 +34,14 @@ def step_faults(model: Model) -> Iterator[Fault]:
     yield Fault(
         "state reset at each step",
         "with its state reset at each step",
-        runs(model, _forgetting(("h", "c"))),
+        runs(model, partial(_forgetting, ("h", "c"))),
     )
-    yield Fault("c not carried", "with c reset at each step", runs(model, _forgetting(("c",))))
-    yield Fault("h not carried", "with h reset at each step", runs(model, _forgetting(("h",))))
+    yield Fault(
+        "c not carried", "with c reset at each step", runs(model, partial(_forgetting, ("c",)))
+    )
+    yield Fault(
+        "h not carried", "with h reset at each step", runs(model, partial(_forgetting, ("h",)))
+    )
     cells = [layer.cell for layer in model.layers]
     clipped = any(cell.cell_clip.value is not None for cell in cells)
     slips = [
@@ -60,10 +65,10 @@ def step_faults(model: Model) -> Iterator[Fault]:
     ]
     for exists, name, slip in slips:
         if exists:
-            yield Fault(name, f"with its {name}", runs(model, _slipping(slip)))
+            yield Fault(name, f"with its {name}", runs(model, partial(_slipping, slip)))
 
 
-def _forgetting(states: tuple[str, ...]) -> Wrap:
+def _forgetting(states: tuple[str, ...], _ops: Float64) -> Wrap:
     def wrap(_layer: Layer, right: Step[Array]) -> Step[Array]:
         def step(z: Array, state: Mapping[str, Array], tap: Tap) -> tuple[Array, dict[str, Array]]:
             kept = {k: np.zeros_like(v) if k in states else v for k, v in state.items()}
@@ -74,11 +79,11 @@ def _forgetting(states: tuple[str, ...]) -> Wrap:
     return wrap
 
 
-def _slipping(slip: Slip) -> Wrap:
+def _slipping(slip: Slip, ops: Float64) -> Wrap:
     def wrap(layer: Layer, right: Step[Array]) -> Step[Array]:
         if not isinstance(layer.cell, LSTM):
             return right
-        return wrong_lstm(Float64(), layer.cell, right, slip)
+        return wrong_lstm(ops, layer.cell, right, slip)
 
     return wrap
 
@@ -290,7 +295,7 @@ class _PaddedReversal(Run):
         return np.concatenate([forward, self._mask(turned)], axis=-1)
 
 
-def _runs_as(model: Model, kind: type[Run]) -> Callable[..., dict[str, Array]]:
+def _runs_as(model: Model, kind: type[Run]) -> Runner:
     def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
         lengths = feeds.get(SEQUENCE_LENGTH)
         state = kind(
