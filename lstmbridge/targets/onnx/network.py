@@ -31,7 +31,7 @@ from lstmbridge.targets.capability import express, features_of
 from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
 from lstmbridge.targets.onnx.flow import Flow, Network, Order
 from lstmbridge.targets.onnx.native import emit_native, fusible
-from lstmbridge.targets.onnx.stepped import emit_stepped
+from lstmbridge.targets.onnx.stepped import emit_stepped, working_dtype
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,15 @@ def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
 def _noted(expression: Expression, layer: Layer, dtype: np.dtype[Any]) -> Expression:
     """The expression, and what became of weights that are stored in another dtype."""
     stored = layer.cell.dtype
-    if stored == dtype:
-        return expression
-    exact = np.promote_types(stored, dtype) == dtype
-    note = f"weights {'widened exactly' if exact else 'rounded once'} from {stored} to {dtype}"
-    return replace(expression, detail="; ".join(filter(None, [expression.detail, note])))
+    work = working_dtype(dtype) if expression.how == "stepped" else dtype
+    notes = [expression.detail]
+    if stored != work:
+        exact = np.promote_types(stored, work) == work
+        done = "widened exactly" if exact else "rounded once"
+        notes.append(f"weights {done} from {stored} to {work}")
+    if work != dtype:
+        notes.append(f"computed in {work}")
+    return replace(expression, detail="; ".join(filter(None, notes)))
 
 
 def _unwrapped(block: Block) -> Block:

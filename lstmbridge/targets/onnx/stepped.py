@@ -40,7 +40,8 @@ def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
     Returns:
         The outputs (time, batch, features).
     """
-    g, cell, name = _workshop(net.graph), _labelled(layer.cell), layer.name
+    g = dataclasses.replace(net.graph, dtype=working_dtype(net.graph.dtype))
+    cell, name = _labelled(layer.cell), layer.name
     wide = g.dtype != net.graph.dtype
     names = _weights(net, g, layer)
     seen = net.widened(x, g.dtype) if wide else x
@@ -65,13 +66,13 @@ def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
     return g.cast(steps, net.graph.dtype, f"{name}/narrowed")
 
 
-def _workshop(g: GraphBuilder) -> GraphBuilder:
-    """Where the steps are computed: float16 networks in float32, all others in their own.
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """In what the steps are computed: float16 networks in float32, all others in their own.
 
     ONNX Runtime's CPU provider has no half-precision arithmetic: it would widen and narrow
     around every node of the body (measured: 1.7 x the time at batch 1).
     """
-    return g if g.dtype != np.float16 else dataclasses.replace(g, dtype=np.dtype(np.float32))
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def _labelled(cell: Cell) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -27,7 +28,7 @@ CELLS = {
 @pytest.mark.parametrize("states", States)
 @pytest.mark.parametrize("options", CELLS.values(), ids=CELLS.keys())
 def test_every_network_computes_what_the_oracle_computes(
-    nets, write, feeds, assert_agrees, topology, options, states, lengths
+    nets, write, feeds, assert_agrees, *, topology, options, states, lengths
 ):
     model = nets.model(topology, **options)
     artifact = write(model, states=states, sequence_length=lengths)
@@ -36,11 +37,23 @@ def test_every_network_computes_what_the_oracle_computes(
     assert {one.how for one in artifact.expressions} <= {"native", "rewritten"}
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("options", CELLS.values(), ids=CELLS.keys())
+def test_every_network_in_the_narrow_precisions(
+    nets, write, feeds, assert_agrees, *, topology, options, dtype
+):
+    """float16 stays float16; bfloat16, which ONNX's LSTM of this opset lacks, becomes float32."""
+    model = nets.model(topology, dtype=dtype, **options)
+    artifact = write(model, states=States.REQUIRED, sequence_length=True)
+    assert artifact.precision == ("float16" if dtype is np.float16 else "float32")
+    assert_agrees(model, artifact, feeds(artifact))
+
+
 @pytest.mark.parametrize("place", ["activation", "gate_activation"])
 @pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("scale", [0.3, 3.0, 30.0])
 def test_each_native_activation_is_the_operator_s_own_within_rounding(
-    nets, write, feeds, assert_agrees, name, place, scale
+    nets, write, feeds, assert_agrees, *, name, place, scale
 ):
     """Also far into saturation, where an implementation may overflow."""
     model = nets.model("one", scale=scale, **{place: name})

@@ -76,7 +76,7 @@ def test_a_required_state_that_is_not_fed_is_an_error(nets, write):
 @pytest.mark.parametrize("states", [States.OPTIONAL, States.REQUIRED])
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS.keys())
 def test_a_row_of_length_0_keeps_the_very_states_it_was_fed(
-    nets, write, feeds, topology, options, states
+    nets, write, feeds, *, topology, options, states
 ):
     """ONNX Runtime's operator gives zeros; TensorFlow keeps the states, and so do we."""
     artifact = write(nets.model(topology, **options), states=states, sequence_length=True)

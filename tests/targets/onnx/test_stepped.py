@@ -39,7 +39,7 @@ CELLS = {
 @pytest.mark.parametrize("states", States)
 @pytest.mark.parametrize("options", CELLS.values(), ids=CELLS.keys())
 def test_every_network_computes_what_the_oracle_computes(
-    nets, write, feeds, assert_agrees, topology, options, states, lengths
+    nets, write, feeds, assert_agrees, *, topology, options, states, lengths
 ):
     model = nets.model(topology, **options)
     artifact = write(model, states=states, sequence_length=lengths)
@@ -50,7 +50,7 @@ def test_every_network_computes_what_the_oracle_computes(
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_each_activation_in_each_precision(nets, write, feeds, assert_agrees, name, dtype):
+def test_each_activation_in_each_precision(nets, write, feeds, assert_agrees, *, name, dtype):
     forward = nets.cell(3, dtype=dtype, activation=name, scale=2.0)
     backward = nets.cell(3, dtype=dtype, activation=name, gate_activation="relu6", scale=2.0)
     model = Model("m", Bidirectional(Recurrent(forward), Recurrent(backward)))
