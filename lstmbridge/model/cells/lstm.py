@@ -68,7 +68,7 @@ class LSTM(Cell):
     @property
     def output_size(self) -> int:
         """P: width of h."""
-        return self.recurrent.shape[0] if self.projection is None else self.projection.shape[1]
+        return self.units if self.projection is None else self.projection.shape[1]
 
     @property
     def state_sizes(self) -> dict[str, int]:
