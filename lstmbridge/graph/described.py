@@ -13,10 +13,13 @@ from lstmbridge.graph.masks import Clock, is_counter, mask_of
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.runs import Stack
 from lstmbridge.graph.sequences import TimeTensor, read_sequence, unwound, written_steps
-from lstmbridge.graph.slices import MOVES, READS, Slice, construct_kind, slice_back
+from lstmbridge.graph.slices import MOVES, PHRASES, READS, Slice, construct_kind, slice_back
 from lstmbridge.graph.strands import Strand, state_of
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.unrolled import UNKNOWN, Order, input_order, step_projection
+
+_MIXES = frozenset({"Add", "AddV2", "Mul", "Sub"})
+_MOST_AFTER = 32
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ class Describer:
             return None
         kind, signs = construct_kind(behind.ops.values())
         node = behind.first(signs) or node or tensor[0]
-        return self._construct(kind, app, node, f"has a {kind} in front of it, in each step")
+        detail = f"has {PHRASES[kind]} in front of it, in each step"
+        return self._construct(kind, app, node, detail)
 
     def _construct(self, kind: str, app: Application, node: str, detail: str) -> Construct:
         return Construct(kind, node, app.layer, f"{app.layer} {detail}")
@@ -194,7 +198,28 @@ class Describer:
             return _Output(wholes=(top[0].h,))
         if how == "loop":
             return self._loop_output(stack)
-        return _Output(residual=self._added_after(top[len(top) // 2]))
+        app = top[len(top) // 2]
+        if self._added_after(app):
+            return _Output(residual=True)
+        mixed = self._mixed_after(app)
+        return _Output(constructs=() if mixed is None else (mixed,))
+
+    def _mixed_after(self, app: Application) -> Construct | None:
+        """A wrapper's arithmetic of an unrolled cell's output with what it was fed."""
+        queue, seen = [app.h], {app.h[0]}
+        while queue and len(seen) < _MOST_AFTER:
+            for name, position in self.tracer.uses(queue.pop()):
+                op = self.tracer.network.op(name)
+                if name in seen or op.kind not in _MIXES or len(op.inputs) != 2:
+                    continue
+                seen.add(name)
+                queue.append((name, 0))
+                other = slice_back(self.tracer, op.inputs[1 - position], {app.x, app.h, app.c})
+                if app.x in other.cells:
+                    kind, _ = construct_kind([op.kind, *other.ops.values()])
+                    detail = f"has {PHRASES[kind]} of its output and its input after it"
+                    return self._construct(kind, app, name, detail)
+        return None
 
     def _added_after(self, app: Application) -> bool:
         """Whether an unrolled cell's output is added to its input (ResidualWrapper)."""
@@ -227,6 +252,8 @@ class Describer:
                 cells = {self.gluer.outputs[c][0].node for c in glue.behind.cells}
                 if cells & own:
                     others[glue.problem] = None
+            elif glue.behind is not None and self._states(stack) & set(glue.behind.entries):
+                others[self._stale(top, value)] = None
         if not residual:
             none = self._construct("output", top.apps[0], top.apps[0].h[0], "is written nowhere")
             return _Output(constructs=tuple(others), notes=() if others else (none,))
@@ -235,6 +262,14 @@ class Describer:
                 self._construct("residual", top.apps[0], top.apps[0].h[0], "leaves in two forms")
             )
         return _Output(True in residual, tuple(plain), tuple(masks), tuple(others))
+
+    def _states(self, stack: Stack) -> set[Tensor]:
+        apps = [app for s in stack.strands for app in s.apps]
+        return {self.gluer.carrier(t) for app in apps for t in (app.h_prev, app.c_prev)}
+
+    def _stale(self, top: Strand, value: Tensor) -> Construct:
+        node = self.tracer.resolve(value)[0]
+        return self._construct("state", top.apps[0], node, "gives the state of the step before")
 
     def _mask_problems(self, value: Tensor, top: Strand) -> list[Construct]:
         """Zeros past the lengths are `dynamic_rnn`'s; any other choice is named."""

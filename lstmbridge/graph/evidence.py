@@ -16,6 +16,9 @@ from lstmbridge.graph.runs import RunFinder
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 
+# what looks at a variable and computes nothing with it that a network would use
+_LOOKS = frozenset({"HistogramSummary", "Identity", "NoOp", "Shape"})
+
 
 def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
     """What `graph` shows about `cells`: constants, order, and what stands between and around.
@@ -59,6 +62,17 @@ def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
             failures.append(proven)
         else:
             applications.append(proven)
+    if not applications and not failures:
+        failures += _other_uses(variables, query)
     values = {a.facts.values for a in applications}
     facts = applications[0].facts if len(values) == 1 else None
     return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)
+
+
+def _other_uses(variables: QueryVariables, query: CellQuery) -> list[Construct]:
+    """What reads the kernel where nothing multiplies by it as it is (weight norm, say)."""
+    users = [op for op, _ in variables.users("kernel") if op.kind not in _LOOKS]
+    detail = "the kernel is not multiplied with x and h, but goes through a {}"
+    return [
+        Construct("own cell", op.name, query.layer, detail.format(op.kind)) for op in users[:1]
+    ]

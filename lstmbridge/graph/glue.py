@@ -16,7 +16,7 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, CellQuery, Construct
 from lstmbridge.graph.network import Tensor
-from lstmbridge.graph.slices import Slice, construct_kind, slice_back
+from lstmbridge.graph.slices import PHRASES, Slice, construct_kind, slice_back
 from lstmbridge.graph.trace import Options, Tracer
 
 TOLERANCE = 1e-12
@@ -128,7 +128,8 @@ class Gluer:
         kind, signs = construct_kind(behind.ops.values())
         node = behind.first(signs) or tensor[0]
         between = ", ".join(dict.fromkeys(list(behind.ops.values())[:8]))
-        detail = f"between {layer} and the cells around it stands a {kind} ({between})"
+        detail = f"between {layer} and the cells around it stands {PHRASES[kind]}"
+        detail += f" ({between})" if between else ""
         return Construct(kind, node, layer, detail)
 
     def random_outputs(self, draw: np.random.Generator) -> dict[Tensor, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from lstmbridge.graph.network import Tensor
@@ -113,6 +113,19 @@ _KINDS: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
     ("concatenation", (frozenset({"Concat", "ConcatV2"}),)),
 )
 """What a construct is called, by the kinds of operation of which each must occur."""
+
+
+PHRASES: Mapping[str, str] = {
+    "attention": "an attention",
+    "highway": "a highway connection",
+    "projection": "a projection",
+    "embedding": "an embedding lookup",
+    "masking": "a choice between tensors",
+    "elementwise": "elementwise arithmetic",
+    "concatenation": "a concatenation",
+    "computation": "a computation",
+}
+"""What a message calls each kind of construct that `construct_kind` knows."""
 
 
 def construct_kind(kinds: Iterable[str]) -> tuple[str, frozenset[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from lstmbridge.graph.findings import Application, Construct
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.network import Tensor
-from lstmbridge.graph.slices import construct_kind, slice_back
+from lstmbridge.graph.slices import PHRASES, construct_kind, slice_back
 from lstmbridge.graph.trace import Tracer
 
 _SEES_THROUGH = frozenset({"ExpandDims", "Reshape", "Squeeze"})
@@ -105,5 +105,5 @@ def step_projection(tracer: Tracer, gluer: Gluer, apps: Sequence[Application]) -
         return None
     kind, _ = construct_kind(own.values())
     return Construct(
-        kind, node, two.layer, f"each step of {two.layer} computes its input by a {kind}"
+        kind, node, two.layer, f"each step of {two.layer} computes its input by {PHRASES[kind]}"
     )
