@@ -173,7 +173,7 @@ def hints_from(arguments: dict[str, Any]) -> Hints:
         cell_clip=arguments.pop("cell_clip"),
         proj_clip=arguments.pop("proj_clip"),
         layers=arguments.pop("layers"),
-        residual=arguments.pop("residual") or None,
+        residual=arguments.pop("residual"),
         select=arguments.pop("select"),
         renames={} if map_file is None else read_map(map_file),
         ema=arguments.pop("ema"),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lstmbridge.gates import Weights
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
@@ -55,6 +56,94 @@ class Residual:
     def output_size(self) -> int:
         """Features of the output."""
         return self.inner.output_size
+
+
+@dataclass(frozen=True, eq=False)
+class Highway:
+    """Carry * input + transform * the inner block's output (`HighwayWrapper`).
+
+    carry = sigmoid(x W + b); transform = 1 - carry, or a gate of its own where it has weights.
+    The state is the inner cell's own.
+
+    Attributes:
+        carry_kernel: (F, F), F features of x and of the inner output.
+        carry_bias: (F,).
+        transform_kernel: (F, F), or None where the gates are coupled.
+        transform_bias: (F,), or None likewise.
+    """
+
+    inner: Block
+    carry_kernel: Weights
+    carry_bias: Weights
+    transform_kernel: Weights | None = None
+    transform_bias: Weights | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse gates that do not fit what they gate."""
+        size = self.inner.output_size
+        if self.inner.input_size != size:
+            raise ValueError(
+                f"a highway mixes {self.inner.input_size} input features with {size} of output"
+            )
+        for name, stored in self.weights.items():
+            expected = (size, size) if name.endswith("kernel") else (size,)
+            if stored.shape != expected:
+                raise ValueError(f"{name} is {stored.shape}, the inner block asks for {expected}")
+
+    @property
+    def weights(self) -> dict[str, Weights]:
+        """What is stored, by field."""
+        names = ("carry_kernel", "carry_bias", "transform_kernel", "transform_bias")
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.inner.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        return self.inner.output_size
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Activation(x W + b) at each step (`InputProjectionWrapper`, `OutputProjectionWrapper`).
+
+    It stands inside the loop: past the end of a row its output is zero.
+
+    Attributes:
+        kernel: (I, O).
+        bias: (O,), or None.
+        activation: linear, unless the wrapper has one.
+    """
+
+    kernel: Weights
+    bias: Weights | None
+    activation: Fact[str]
+
+    def __post_init__(self) -> None:
+        """Refuse a bias that does not fit the kernel."""
+        if self.bias is not None and self.bias.shape != self.kernel.shape[1:]:
+            raise ValueError(f"bias is {self.bias.shape}, kernel is {self.kernel.shape}")
+
+    @property
+    def weights(self) -> dict[str, Weights]:
+        """What is stored, by field."""
+        found = {"kernel": self.kernel, "bias": self.bias}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.kernel.shape[0]
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        return self.kernel.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +205,7 @@ class Sequence:
         return self.blocks[-1].output_size
 
 
-Block: TypeAlias = "Recurrent | Residual | Bidirectional | Sequence"
+Block: TypeAlias = "Recurrent | Residual | Highway | Dense | Bidirectional | Sequence"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,17 +232,34 @@ class Layer:
         return f"initial_{self.name}_{state}"
 
 
-def _walk(block: Block, direction: str) -> Iterator[tuple[Recurrent, str]]:
-    if isinstance(block, Recurrent):
-        yield block, direction
-    elif isinstance(block, Residual):
-        yield from _walk(block.inner, direction)
-    elif isinstance(block, Bidirectional):
+@dataclass(frozen=True, eq=False)
+class Attachment:
+    """A block with weights that is no cell, at its place in a network.
+
+    Attributes:
+        name: ``dense0``, ``highway0``; with a direction as layers have it: ``highway_bw0``.
+        block: it.
+        direction: ``""``, ``"fw"`` or ``"bw"``.
+    """
+
+    name: str
+    block: Highway | Dense
+    direction: str
+
+
+def _walk(block: Block, direction: str) -> Iterator[tuple[Recurrent | Highway | Dense, str]]:
+    """Every block with weights, in the order in which data meet them."""
+    if isinstance(block, Bidirectional):
         yield from _walk(block.forward, "fw")
         yield from _walk(block.backward, "bw")
-    else:
+    elif isinstance(block, Sequence):
         for child in block.blocks:
             yield from _walk(child, direction)
+    else:
+        if isinstance(block, Residual | Highway):
+            yield from _walk(block.inner, direction)
+        if not isinstance(block, Residual):
+            yield block, direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +283,26 @@ class Model:
         counts: dict[str, int] = {}
         layers = []
         for recurrent, direction in _walk(self.root, ""):
+            if not isinstance(recurrent, Recurrent):
+                continue
             index = counts.get(direction, 0)
             counts[direction] = index + 1
             tag = f"_{direction}" if direction else ""
             layers.append(Layer(f"layer{tag}{index}", recurrent.cell, index, direction))
         return tuple(layers)
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Every block with weights that is no cell, in the order in which data meet them."""
+        counts: dict[str, int] = {}
+        found = []
+        for block, direction in _walk(self.root, ""):
+            if isinstance(block, Recurrent):
+                continue
+            tag = type(block).__name__.lower() + (f"_{direction}" if direction else "")
+            counts[tag] = counts.get(tag, -1) + 1
+            found.append(Attachment(f"{tag}{counts[tag]}", block, direction))
+        return tuple(found)
 
     @property
     def input_size(self) -> int:

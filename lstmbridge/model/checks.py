@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstmbridge.errors import FactMissing, SourceUnreadable
-from lstmbridge.gates import Weights
+from lstmbridge.gates import GateBlocks, Weights
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Basis
@@ -27,24 +27,24 @@ def refuse_assumptions(model: Model) -> None:
 def stored_weights(cell: Cell) -> dict[str, Weights]:
     """Every stored block of `cell`, by its name in the source; none twice."""
     stored: dict[str, Weights] = {}
-    for blocks in (cell.kernel, cell.recurrent, cell.bias, cell.peephole):
-        if blocks is not None:
-            stored.update({blocks.cut(gate).name: blocks.cut(gate) for gate in blocks})
-    if cell.projection is not None:
-        stored[cell.projection.name] = cell.projection
+    for blocks in cell.blocks.values():
+        found = [blocks.cut(g) for g in blocks] if isinstance(blocks, GateBlocks) else [blocks]
+        stored.update({weights.name: weights for weights in found})
     return stored
 
 
 def refuse_non_finite(model: Model) -> None:
     """Raise SourceUnreadable when a weight of `model` is NaN or infinite. Loads all weights."""
-    for layer in model.layers:
-        for name, weights in stored_weights(layer.cell).items():
+    owners = {layer.name: stored_weights(layer.cell) for layer in model.layers}
+    owners |= {a.name: {w.name: w for w in a.block.weights.values()} for a in model.attachments}
+    for owner, stored in owners.items():
+        for name, weights in stored.items():
             numbers = weights.load()
             bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
             if bad:
                 raise SourceUnreadable(
                     f"{bad} of {numbers.size} numbers are NaN or infinite",
                     expected="finite weights: nothing computed from these could be verified",
-                    where=f"{name}, {layer.name}",
+                    where=f"{name}, {owner}",
                     advice="take an earlier checkpoint: this training had diverged",
                 )

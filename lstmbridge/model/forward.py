@@ -13,8 +13,18 @@ import numpy as np
 
 from lstmbridge.arrays import Float64
 from lstmbridge.gates import Array
-from lstmbridge.model.blocks import Bidirectional, Block, Layer, Model, Recurrent, Residual
+from lstmbridge.model.blocks import (
+    Bidirectional,
+    Block,
+    Dense,
+    Highway,
+    Layer,
+    Model,
+    Recurrent,
+    Residual,
+)
 from lstmbridge.model.equations import Step, bind
+from lstmbridge.model.equations.wrappers import dense, highway, weights_of_block
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 
 Wrap = Callable[[Layer, Step[Array]], Step[Array]]
@@ -42,6 +52,11 @@ class Run:
             return self._recurrent(x, backward)
         if isinstance(block, Residual):
             return self._mask(self.ops.add(self.block(block.inner, x, backward), x))
+        if isinstance(block, Highway):
+            inner = self.block(block.inner, x, backward)
+            return self._mask(highway(self.ops, x, inner, self._constants(block)))
+        if isinstance(block, Dense):
+            return self._mask(dense(self.ops, block, x, self._constants(block)))
         if isinstance(block, Bidirectional):
             forward = self.block(block.forward, x, backward)
             return np.concatenate([forward, self.block(block.backward, x, backward=True)], axis=-1)
@@ -80,6 +95,9 @@ class Run:
         if trace is None:
             return lambda _gate, _value: None
         return lambda gate, value: trace.setdefault((layer.name, gate), []).append(value)
+
+    def _constants(self, block: Dense | Highway) -> dict[str, Array]:
+        return {k: self.ops.constant(v) for k, v in weights_of_block(block).items()}
 
     def _mask(self, x: Array) -> Array:
         if self.lengths is None:

@@ -1,13 +1,10 @@
 """Recurrent cells as values: their blocks per gate and their constants. No arithmetic in here."""
 
-from lstmbridge.model.cells.base import Stored
+from lstmbridge.model.cells.base import Cell, Stored
 from lstmbridge.model.cells.gru import GRU
 from lstmbridge.model.cells.lstm import LSTM
 from lstmbridge.model.cells.simple import RNN, UGRNN, Intersection
 from lstmbridge.model.cells.variants import NAS, CoupledLSTM, IndyGRU, IndyLSTM, LayerNormLSTM
-
-Cell = LSTM
-"""Every kind of cell there is."""
 
 __all__ = [
     "GRU",
