@@ -1,9 +1,10 @@
 """ONNX Runtime on the CPU and on CUDA. The package is imported when a session is opened.
 
-Hazards that are handled here: an empty batch or a sequence of no steps aborts the process
-inside the LSTM kernel, so such feeds are declined before they reach it; a CUDA session that
-silently computes on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: the
-LSTM kernel turns NaN and Inf inputs into finite outputs, where TensorFlow returns NaN.
+Hazards that are handled here: an empty batch aborts the process inside the LSTM kernel (1.32), so
+feeds with an empty axis are declined before they reach it; a CUDA session that silently computes
+on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: what the kernel makes of
+a NaN input depends on the processor (NaN on some, finite numbers on others); TensorFlow always
+gives NaN.
 """
 
 from __future__ import annotations
