@@ -345,7 +345,6 @@ CASES = (
         "dynamic_rnn(MultiRNNCell([BasicLSTMCell(3), ResidualWrapper(BasicLSTMCell(3))]), x)",
         dynamic(lambda: stacked([basic(3), rnn_cell.ResidualWrapper(basic(3))])),
         hparams={"residual": [False, True]},
-        needs={"residual": True},
         meta=True,
         what="a wrapper without variables",
     ),
