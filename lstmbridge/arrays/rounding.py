@@ -35,6 +35,7 @@ class Rounding(Float64):
     def __init__(self, precision: str, seed: int) -> None:
         self._unit = UNIT_ROUNDING[precision]
         self._random = np.random.default_rng(seed)
+        self._sizes: list[tuple[Array, Array]] = []
 
     def _err(self, a: Array) -> Array:
         spread = self._random.uniform(-2.0 * self._unit, 2.0 * self._unit, size=a.shape)
@@ -45,9 +46,17 @@ class Rounding(Float64):
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Errs by the unit times the sum of absolute products, and once more as an element."""
-        spread = np.matmul(np.abs(a), np.abs(b)) * self._unit
+        spread = np.matmul(np.abs(a), self._size(b)) * self._unit
         noise = self._random.uniform(-1.0, 1.0, size=spread.shape)
         return self._err(np.matmul(a, b) + noise * spread)
+
+    def _size(self, b: Array) -> Array:
+        """|b|, remembered for the last two: a cell's weights come back at every step."""
+        for known, size in self._sizes:
+            if known is b:
+                return size
+        self._sizes = [(b, np.abs(b)), *self._sizes[:1]]
+        return self._sizes[0][1]
 
     def add(self, a: Array, b: Array) -> Array:
         """Sum, rounded; likewise below."""

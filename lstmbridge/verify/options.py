@@ -14,7 +14,7 @@ class VerifyOptions:
     Attributes:
         seed: of probes and noise. The same seed gives the same verdict.
         batch: rows of the widest seeded probe; None: 4.
-        steps: length of the longest seeded probe; None: 48.
+        steps: length of the longest seeded probe; None: 48, or fewer for millions of weights.
         require: names of runtimes that must have run, or the verdict is inconclusive.
         data: the user's own sequences by input name, batch-major; added to the seeded probes.
         tolerance: absolute; replaces what the noise floor allows. None: the noise floor.

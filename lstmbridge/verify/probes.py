@@ -30,6 +30,9 @@ NOT_PROBED = "empty batches, empty sequences, NaN and infinite inputs (runtimes 
 DEFAULT_BATCH = 4
 DEFAULT_STEPS = 48
 MIDDLE_STEPS = 10
+_LEAST_STEPS = 12
+_CHEAP = 4_000_000
+"""Weights of a network whose steps cost nothing worth saving."""
 
 InputSpecs = tuple[TensorSpec, ...]
 
@@ -93,7 +96,7 @@ class Recipe:
 def seeded_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
     """The probes that every verification starts with, the most telling first."""
     batch = DEFAULT_BATCH if options.batch is None else options.batch
-    steps = DEFAULT_STEPS if options.steps is None else options.steps
+    steps = _long(model) if options.steps is None else options.steps
     recipes = [
         Recipe(min(3, batch), min(2, steps), ragged=True),
         Recipe(batch, min(MIDDLE_STEPS, steps), ragged=True),
@@ -103,6 +106,13 @@ def seeded_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> li
     if any(spec.optional for spec in specs):
         recipes.append(Recipe(batch, min(MIDDLE_STEPS, steps), optional=False))
     return _make(model, specs, options.seed, recipes, first=0)
+
+
+def _long(model: Model) -> int:
+    """Steps of the long probe: fewer where each step costs much."""
+    cells = [layer.cell for layer in model.layers]
+    weights = sum(len(c.GATES) * c.units * (c.input_size + c.output_size) for c in cells)
+    return int(np.clip(DEFAULT_STEPS * _CHEAP // max(weights, 1), _LEAST_STEPS, DEFAULT_STEPS))
 
 
 def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
