@@ -29,7 +29,10 @@ PARTS = {"tf115-encoder-decoder": "encoder/rnn"}
 
 
 def hints_for(case: Any, **more: Any) -> Hints:
-    return Hints(**case.card["needs"], select=PARTS.get(case.folder.name), **more)
+    said = {**case.card["needs"], **more}
+    if "residual" in case.card["hparams"]:
+        said["residual"] = True
+    return Hints(select=PARTS.get(case.folder.name), **said)
 
 
 def options_for(case: Any) -> TargetOptions:
