@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from lstmbridge import registry
 from lstmbridge.contracts import (
     Artifact,
@@ -178,8 +180,11 @@ def convert(
         refuse_non_finite(part.model)
         with staged(final, force=force) as stage:
             options = options or TargetOptions()
-            artifact = target.write(part.model, stage.path, options, metadata_of(source, part))
+            metadata = metadata_of(source, part)
             verdict = None
+            if verification is None:
+                metadata |= verdict_metadata(None)
+            artifact = target.write(part.model, stage.path, options, metadata)
             if verification is not None:
                 artifact = _read_back(target, artifact)
                 verdict = _compare(
@@ -190,8 +195,9 @@ def convert(
                     thorough=False,
                     progress=progress,
                 )
+                if verdict.outcome is Outcome.PASS:
+                    artifact = _annotated(target, artifact, part.model, verdict)
             if verdict is None or verdict.outcome is Outcome.PASS:
-                artifact = _annotated(target, artifact, part.model, verdict)
                 stage.commit()
         artifact = replace(artifact, path=final)
         return Conversion(
@@ -291,15 +297,13 @@ def _read_back(target: Target, artifact: Artifact) -> Artifact:
     return replace(found, expressions=artifact.expressions)
 
 
-def _annotated(
-    target: Target, artifact: Artifact, model: Model, verdict: Verdict | None
-) -> Artifact:
+def _annotated(target: Target, artifact: Artifact, model: Model, verdict: Verdict) -> Artifact:
     """The artifact with its verdict written into it, its weights provably untouched."""
     before = target.ledger(artifact, model)
     noted = target.annotate(artifact, verdict_metadata(verdict))
     after = target.ledger(noted, model)
     same = before.keys() == after.keys() and all(
-        before[key].tobytes() == after[key].tobytes() for key in before
+        np.array_equal(before[key], after[key]) for key in before
     )
     if not same:
         raise CannotExpress(

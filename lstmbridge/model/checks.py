@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstmbridge.errors import FactMissing, SourceUnreadable
-from lstmbridge.gates import GateBlocks, Weights
+from lstmbridge.gates import Cut, GateBlocks, Weights
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Basis
@@ -24,12 +24,17 @@ def refuse_assumptions(model: Model) -> None:
         )
 
 
+def _whole(weights: Weights) -> Weights:
+    """The stored tensor that a block was cut from: it is read once, in its own order."""
+    return _whole(weights.source) if isinstance(weights, Cut) else weights
+
+
 def stored_weights(cell: Cell) -> dict[str, Weights]:
-    """Every stored block of `cell`, by its name in the source; none twice."""
+    """Every stored tensor of `cell`, by its name in the source; none twice."""
     stored: dict[str, Weights] = {}
     for blocks in cell.blocks.values():
         found = [blocks.cut(g) for g in blocks] if isinstance(blocks, GateBlocks) else [blocks]
-        stored.update({weights.name: weights for weights in found})
+        stored.update({_whole(weights).name: _whole(weights) for weights in found})
     return stored
 
 
