@@ -124,14 +124,12 @@ class Evaluation:
             else self._pick(self.resolve(tensor))
             for position, tensor in enumerate(op.inputs)
         ]
-        if self.conds:
-            if op.kind in _CONDS:
-                return self._branch(op, args)
-            dead = any(self._done[name][0] is None for name in op.controls if name in self._done)
-            if dead or any(arg is None for arg in args):
-                return [None] * _MOST_OUTPUTS
         try:
             with np.errstate(all="ignore"):
+                if self.conds and op.kind in _CONDS:
+                    return self._branch(op, args)
+                if self.conds and self._is_dead(op, args):
+                    return [None] * _MOST_OUTPUTS
                 return OPS[op.kind](GraphFloat64(), op, args)
         except (
             ArithmeticError,
@@ -144,6 +142,11 @@ class Evaluation:
             raise NotRecognised(
                 f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
             ) from err
+
+    def _is_dead(self, op: Op, args: Sequence[Any]) -> bool:
+        """Whether it stands in a branch that is not taken, or reads from one."""
+        around = [self._done[name][0] for name in op.controls if name in self._done]
+        return any(value is None for value in (*around, *args))
 
     def _is_branch(self, control: str) -> bool:
         """Whether a control input says in which branch of a cond an operation stands."""

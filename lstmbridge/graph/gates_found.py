@@ -185,7 +185,7 @@ class GateFinder:
             if at == self._product.tensor:
                 return True
             op = self._tracer.network.op(at[0])
-            if op.kind in {"BiasAdd", "BiasAddV1"} and op.inputs:
+            if op.kind == "BiasAdd" and op.inputs:
                 at = self._tracer.resolve(op.inputs[0])
             elif op.kind in ADDS and len(op.inputs) == 2:
                 sides = [self._tracer.resolve(t) for t in op.inputs]

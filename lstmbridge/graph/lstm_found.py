@@ -120,6 +120,10 @@ class LstmFinder:
                 op.name, f"the {op.kind}'s gates stand in the order {', '.join(spec.order)}"
             )
         where = op.name
+        try:
+            forget_bias, cell_clip = block_forget_bias(op), block_cell_clip(op)
+        except (TypeError, ValueError) as err:
+            return self._refuse(where, f"the {op.kind}'s attributes make no sense: {err}")
         return Hypothesis(
             node=op.name,
             kernel=self._tracer.resolve(op.inputs[first + 3]),
@@ -128,10 +132,10 @@ class LstmFinder:
             c_prev=((op.name, first + 1),),
             c=(op.name, BLOCK_CS),
             h=(op.name, BLOCK_H),
-            forget_bias=(block_forget_bias(op), where),
+            forget_bias=(forget_bias, where),
             activation=("tanh", where),
             gate_activation=("sigmoid", where),
-            cell_clip=(block_cell_clip(op), where),
+            cell_clip=(cell_clip, where),
             proj_clip=(None, where),
             peephole=(block_peephole(op), where),
             whole=op.kind != "LSTMBlockCell",

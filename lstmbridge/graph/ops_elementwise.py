@@ -46,7 +46,7 @@ def _relu6(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _leaky_relu(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    alpha = w.constant(float(op.attrs.get("alpha", 0.2)))
+    alpha = w.constant(float(op.attrs.get("alpha", np.float32(0.2))))
     return [w.maximum(args[0], w.mul(args[0], alpha))]
 
 
@@ -180,7 +180,6 @@ ELEMENTWISE: Mapping[str, Definition] = {
     **{op: _reduction(how) for op, how in _REDUCTIONS.items()},
     "AddN": _add_n,
     "BiasAdd": _bias_add,
-    "BiasAddV1": _bias_add,
     "Cast": _cast,
     "ClipByValue": _clip,
     "LeakyRelu": _leaky_relu,
