@@ -75,21 +75,34 @@ class Network:
         return self.once(name, gather)
 
     def lengths64(self) -> str:
-        """The lengths as int64, which ReverseSequence asks for."""
+        """The lengths as int64."""
         g, lengths = self.graph, str(self.lengths)
         make = lambda: g.cast(lengths, np.dtype(np.int64), "sequence_length/int64")  # noqa: E731
         return self.once("lengths64", make)
 
-    def not_empty(self) -> str:
-        """(batch, 1) bool: the row has a step."""
+    def _has_steps(self) -> str:
+        """(batch,) bool: the row has a step."""
         g, lengths = self.graph, str(self.lengths)
 
         def make() -> str:
             zero = g.constant("int32/0", np.array(0, np.int32))
-            some = g.node("Greater", [lengths, zero], "sequence_length/not_empty")
-            return g.unsqueeze(some, [1], "sequence_length/not_empty_column")
+            return g.node("Greater", [lengths, zero], "sequence_length/not_empty")
 
-        return self.once("not_empty", make)
+        return self.once("has_steps", make)
+
+    def not_empty(self) -> str:
+        """(batch, 1) bool: the row has a step."""
+        g, name = self.graph, "sequence_length/not_empty_column"
+        return self.once("not_empty", lambda: g.unsqueeze(self._has_steps(), [1], name))
+
+    def _at_least_1(self) -> str:
+        """The lengths as int64, 1 for an empty row: one step reversed is that step.
+
+        ReverseSequence of ONNX Runtime up to 1.22 leaves the rows of length 0 unwritten.
+        """
+        inputs = [self._has_steps(), self.lengths64(), self.graph.scalar(1)]
+        name = "sequence_length/at_least_1"
+        return self.once("at_least_1", lambda: self.graph.node("Where", inputs, name))
 
     def alive(self) -> str:
         """(time, batch, 1) bool: the step lies before the row's end."""
@@ -138,7 +151,7 @@ class Network:
 
     def turn(self, x: str, name: str) -> str:
         """`x` with each row's valid prefix reversed in time."""
-        inputs = [x, self.lengths64()]
+        inputs = [x, self._at_least_1()]
         return self.graph.node("ReverseSequence", inputs, name, time_axis=0, batch_axis=1)
 
     def fed(self, layer: Layer, state: str) -> str | None:

@@ -110,6 +110,15 @@ def test_a_backward_stack_with_lengths_is_turned_once_and_turned_back(nets, writ
         assert "direction" not in [one.name for one in node.attribute]
 
 
+def test_no_row_of_length_0_is_given_to_reverse_sequence(nets, write, graph_of):
+    """ONNX Runtime up to 1.22 would leave it unwritten; a prefix of one step is the same."""
+    graph = graph_of(write(nets.model("two_stacks"), sequence_length=True))
+    makers = {out: node for node in graph.node for out in node.output}
+    for node in graph.node:
+        if node.op_type == "ReverseSequence":
+            assert makers[node.input[1]].name == "sequence_length/at_least_1"
+
+
 def test_a_backward_stack_without_lengths_uses_reverse_nodes(nets, write, graph_of):
     graph = graph_of(write(nets.model("two_stacks")))
     assert not [node for node in graph.node if node.op_type == "ReverseSequence"]

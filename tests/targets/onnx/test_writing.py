@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from lstmbridge.errors import CannotExpress, UsageError
+from lstmbridge.errors import CannotExpress, RuntimeUnavailable, UsageError
 from lstmbridge.gates import GateBlocks
 from lstmbridge.model.blocks import Bidirectional, Model, Recurrent, Residual, Sequence
 from lstmbridge.model.signature import States
@@ -33,7 +33,12 @@ def test_each_opset_of_the_range_computes_the_same(
     model = everything(nets)
     artifact = write(model, opset=opset, states=states, sequence_length=True)
     graph_of(artifact)
-    assert_agrees(model, artifact, feeds(artifact))
+    try:
+        assert_agrees(model, artifact, feeds(artifact))
+    except RuntimeUnavailable as error:
+        if "opset" not in str(error).lower():
+            raise
+        pytest.skip("this ONNX Runtime is older than the opset")
     assert onnx.load(artifact.path).opset_import[0].version == opset
 
 
