@@ -37,9 +37,28 @@ def cases():
     for op in ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Minimum", "Maximum", "SquaredDifference"):
         yield op, {}, [a, b]
         yield op, {}, [a, row]
-    for op in ("Sigmoid", "Tanh", "Relu", "Elu", "Selu", "Softsign", "Softplus", "Relu6", "Exp",
-               "Abs", "Neg", "Floor", "Ceil", "Round", "Sign", "Square", "Softmax", "ZerosLike",
-               "OnesLike", "LeakyRelu"):
+    for op in (
+        "Sigmoid",
+        "Tanh",
+        "Relu",
+        "Elu",
+        "Selu",
+        "Softsign",
+        "Softplus",
+        "Relu6",
+        "Exp",
+        "Abs",
+        "Neg",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Sign",
+        "Square",
+        "Softmax",
+        "ZerosLike",
+        "OnesLike",
+        "LeakyRelu",
+    ):
         yield op, {}, [np.concatenate([f(2, 4), [[-30.0, 30.0, 0.5, 7.0]]])]
     for op in ("Sqrt", "Rsqrt", "Log", "Reciprocal"):
         yield op, {}, [np.abs(a) + 0.1]
@@ -62,8 +81,11 @@ def cases():
     yield "ClipByValue", {}, [a, np.array(-1.0), np.array(0.5)]
     for ta in (False, True):
         for tb in (False, True):
-            yield ("MatMul", {"transpose_a": ta, "transpose_b": tb},
-                   [f(4, 2) if ta else f(2, 4), f(3, 4) if tb else f(4, 3)])
+            yield (
+                "MatMul",
+                {"transpose_a": ta, "transpose_b": tb},
+                [f(4, 2) if ta else f(2, 4), f(3, 4) if tb else f(4, 3)],
+            )
     yield "Select", {}, [p, f(3, 4), f(3, 4)]
     yield "Select", {}, [np.array([[True, False], [False, True]]), f(2, 2), f(2, 2)]
     yield "SelectV2", {}, [p[:, None], f(3, 4), f(4)]
@@ -83,16 +105,30 @@ def cases():
     yield "Split", {"num_split": 2}, [np.array(-2, I4), f(4, 3)]
     yield "SplitV", {"num_split": 3}, [f(2, 9), i(2, -1, 3), np.array(1, I4)]
     yield "Slice", {}, [f(4, 5), i(1, 0), i(2, -1)]
-    slices = {"begin_mask": 0, "end_mask": 0, "ellipsis_mask": 0, "new_axis_mask": 0,
-              "shrink_axis_mask": 0}
+    slices = {
+        "begin_mask": 0,
+        "end_mask": 0,
+        "ellipsis_mask": 0,
+        "new_axis_mask": 0,
+        "shrink_axis_mask": 0,
+    }
     x = f(4, 5, 6)
     yield "StridedSlice", slices, [x, i(1, 0), i(3, 4), i(1, 2)]
-    yield "StridedSlice", {**slices, "begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2}, [
-        x, i(0, 3), i(0, 4), i(1, 1)]
-    yield "StridedSlice", {**slices, "ellipsis_mask": 1, "shrink_axis_mask": 2}, [
-        x, i(0, -1), i(0, 0), i(1, 1)]
-    yield "StridedSlice", {**slices, "new_axis_mask": 2, "begin_mask": 5, "end_mask": 5}, [
-        x, i(0, 0, 0), i(0, 0, 0), i(1, 1, -1)]
+    yield (
+        "StridedSlice",
+        {**slices, "begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2},
+        [x, i(0, 3), i(0, 4), i(1, 1)],
+    )
+    yield (
+        "StridedSlice",
+        {**slices, "ellipsis_mask": 1, "shrink_axis_mask": 2},
+        [x, i(0, -1), i(0, 0), i(1, 1)],
+    )
+    yield (
+        "StridedSlice",
+        {**slices, "new_axis_mask": 2, "begin_mask": 5, "end_mask": 5},
+        [x, i(0, 0, 0), i(0, 0, 0), i(1, 1, -1)],
+    )
     yield "Reshape", {}, [f(4, 6), i(2, -1, 3)]
     yield "Transpose", {}, [f(2, 3, 4), i(1, 0, 2)]
     yield "ExpandDims", {}, [f(2, 3), np.array(-1, I4)]
@@ -140,8 +176,6 @@ def plain(value):
         # the shortest decimal that is the same float32
         data = [float(str(v)) for v in value.ravel()]
     return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
-
-
 
 
 def run(op, attrs, inputs):

@@ -65,7 +65,7 @@ def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
     if not applications and not failures:
         failures += _other_uses(variables, query)
     values = {a.facts.values for a in applications}
-    facts = applications[0].facts if len(values) == 1 else None
+    facts = applications[0].facts if len(values) == 1 and not failures else None
     return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)
 
 

@@ -123,8 +123,8 @@ class CellEvidence:
 
     Attributes:
         layer: the query's label.
-        facts: proven, and the same wherever the cell is applied; None where nothing is proven
-            or applications disagree.
+        facts: proven, and the same wherever the cell is applied; None where a place is not
+            proven, or where they disagree.
         applications: each proven place.
         failures: places that read the kernel and were not proven.
         known: False where the graph has no such variable.

@@ -209,7 +209,7 @@ class LstmFinder:
             return self._refuse(
                 out.product[0], "the projection's variable is not applied to the output"
             )
-        i, j = _input_and_candidate(core)
+        i, j = _input_and_candidate(core, out)
         problem = self._departure(core, i, j, out)
         if problem:
             return self._refuse(core.name, problem)
@@ -308,10 +308,10 @@ class _Output:
     product: Tensor
 
 
-def _input_and_candidate(core: _Core) -> tuple[Gate, Gate]:
+def _input_and_candidate(core: _Core, out: _Output) -> tuple[Gate, Gate]:
     """Which factor of ``i * j`` is which. Two equal activations: by TensorFlow's order."""
     first, second = sorted(core.inputs, key=lambda gate: gate.index)
-    if first.activation != second.activation and second.activation == core.forget.activation:
+    if first.activation != second.activation and second.activation == out.gate.activation:
         return second, first
     return first, second
 

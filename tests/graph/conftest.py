@@ -89,7 +89,9 @@ class Builder:
         """An LSTM as BasicLSTMCell writes it, or one that departs from it. Returns (c, h)."""
         pair = (h, x) if swapped else (x, h)
         joined = self.op("ConcatV2", *pair, self.number(1))
-        z = self.op("BiasAdd", self.op("MatMul", joined, self.read(weights[0])), self.read(weights[1]))
+        z = self.op(
+            "BiasAdd", self.op("MatMul", joined, self.read(weights[0])), self.read(weights[1])
+        )
         split = self.op("Split", self.number(1), z, num_split=4)
         at = {g: split if k == 0 else f"{split}:{k}" for k, g in enumerate(order)}
         forget = self.op("Add", at["f"], self.const(forget_bias), name="forget")
@@ -115,10 +117,11 @@ class Builder:
         states = [(self.zeros(), self.zeros()) for _ in cells]
         outputs = []
         for x in xs:
+            below = x
             for k, cell in enumerate(cells):
-                states[k] = cell(x, *states[k])
-                x = states[k][1]
-            outputs.append(x)
+                states[k] = cell(below, *states[k])
+                below = states[k][1]
+            outputs.append(below)
         return outputs, states
 
     def steps(self, x: str, count: int) -> list[str]:
