@@ -136,16 +136,16 @@ class GateFinder:
         if op.kind != "Mul" or len(op.inputs) != 2:
             return None
         for k in (0, 1):
-            if self._tracer.is_variable(op.inputs[k]) or self._is_column(op.inputs[k]):
+            if self._holds_weights(op.inputs[k]):
                 return (op.name, 1 - k)
         return None
 
-    def _is_column(self, tensor: Tensor) -> bool:
-        """A variable put together from parts, or reshaped: still nothing but a variable."""
+    def _holds_weights(self, tensor: Tensor) -> bool:
+        """A variable, whole or put together from parts; a frozen graph's is a constant."""
         op = self._tracer.op(tensor)
-        return op.kind in {"ConcatV2", "Concat", "Reshape", "ExpandDims"} and any(
-            self._tracer.is_variable(t) for t in op.inputs
-        )
+        if op.kind in {"ConcatV2", "Concat", "Reshape", "ExpandDims"}:
+            return any(self._tracer.is_weight(t) for t in op.inputs)
+        return self._tracer.is_weight(tensor)
 
     def column(self, tensor: Tensor) -> int | None:
         """Which quarter of the product `tensor` is, or None."""
@@ -189,13 +189,10 @@ class GateFinder:
                 at = self._tracer.resolve(op.inputs[0])
             elif op.kind in ADDS and len(op.inputs) == 2:
                 sides = [self._tracer.resolve(t) for t in op.inputs]
-                rest = [t for t in sides if not self._is_bias(t)]
+                rest = [t for t in sides if not self._holds_weights(t)]
                 if len(rest) != 1:
                     return False
                 at = rest[0]
             else:
                 return False
         return False
-
-    def _is_bias(self, tensor: Tensor) -> bool:
-        return self._tracer.is_variable(tensor) or self._is_column(tensor)

@@ -238,9 +238,12 @@ class Tracer:
         value = self.constant(tensor)
         return float(value.ravel()[0]) if value is not None and value.size == 1 else None
 
-    def is_variable(self, tensor: Tensor) -> bool:
-        """Whether it is a variable's value, all of it."""
-        return self.op(tensor).kind in VARIABLES
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether it is a variable's value, or a constant of many numbers (a frozen graph's)."""
+        op = self.op(tensor)
+        if op.kind == "Const":
+            return len(getattr(op.attrs.get("value"), "shape", ())) > 0
+        return op.kind in VARIABLES
 
     def is_zeros(self, tensor: Tensor) -> bool:
         """Whether all its numbers are zero, whatever its shape."""

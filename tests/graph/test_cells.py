@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lstmbridge.graph.evidence import gather
@@ -198,3 +200,27 @@ def test_no_weights_are_read(build, show):
     unrolled(build)
     assert "load" not in gather.__code__.co_varnames
     assert show(build).cells["cell"].facts is not None
+
+
+def test_a_frozen_graphs_constants_stand_for_its_variables(build, show):
+    unrolled(build)
+    for name, shape in (("cell/kernel", (7, 16)), ("cell/bias", (16,))):
+        value = build.const(np.ones(shape))
+        build.nodes[name] = replace(build.nodes.pop(value), name=name)
+    assert show(build).cells["cell"].facts is not None
+
+
+def test_a_wide_cell_is_proven_without_numbers_of_its_size(build, ask):
+    units = 4096
+    weights = build.weights("cell", 3, units)
+    x = build.placeholder("x", -1, 2, 3)
+    state = (build.zeros(), build.zeros())
+    for at in build.steps(x, 2):
+        state = build.cell(at, *state, weights)
+    tracemalloc.start()
+    evidence = gather(build.graph(), [ask("cell", units=units)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert evidence.cells["cell"].facts is not None
+    # the kernel alone would be 537 MB in float64
+    assert peak < 30e6
