@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from lstmbridge.graph.network import Edge, Tensor
+from lstmbridge.graph.network import Tensor
 
 T = TypeVar("T")
 
@@ -100,7 +100,6 @@ class Application:
         node: the operation that reads the kernel.
         facts: its constants.
         x, h_prev, c_prev: the tensors it reads, resolved.
-        x_edge: the input by which it reads x.
         c, h: the tensors it makes: the new states.
         whole: it computes all steps at once (BlockLSTM): x, c and h have a leading time axis.
     """
@@ -111,7 +110,6 @@ class Application:
     x: Tensor
     h_prev: Tensor
     c_prev: Tensor
-    x_edge: Edge
     c: Tensor
     h: Tensor
     whole: bool = False

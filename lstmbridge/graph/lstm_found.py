@@ -53,7 +53,6 @@ class Hypothesis:
 
     Attributes:
         node: the operation that reads the kernel.
-        kernel: the tensor that it reads as its kernel.
         x, h_prev: the inputs by which it reads x and h.
         c_prev: every input by which the old c is read.
         c, h: the new states.
@@ -63,7 +62,6 @@ class Hypothesis:
     """
 
     node: str
-    kernel: Tensor
     x: Edge
     h_prev: Edge
     c_prev: tuple[Edge, ...]
@@ -126,7 +124,6 @@ class LstmFinder:
             return self._refuse(where, f"the {op.kind}'s attributes make no sense: {err}")
         return Hypothesis(
             node=op.name,
-            kernel=self._tracer.resolve(op.inputs[first + 3]),
             x=(op.name, first),
             h_prev=(op.name, first + 2),
             c_prev=((op.name, first + 1),),
@@ -216,7 +213,6 @@ class LstmFinder:
         peepholes = (*i.peephole, *core.forget.peephole)
         return Hypothesis(
             node=op.name,
-            kernel=self._tracer.resolve(op.inputs[1]),
             x=x,
             h_prev=h_prev,
             c_prev=(core.c_prev, *peepholes),

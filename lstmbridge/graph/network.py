@@ -8,7 +8,7 @@ evaluated in this module and nothing recurses, however deep the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,10 +118,6 @@ class Network:
             return op.inputs[position]
         except IndexError:
             raise broken(op, f"has {len(op.inputs)} inputs, too few", self.where) from None
-
-    def input_ops(self, op: Op) -> Iterable[Op]:
-        """The operations that `op` reads from."""
-        return (self.op(name) for name, _ in op.inputs)
 
 
 def missing(name: str, where: str) -> SourceUnreadable:

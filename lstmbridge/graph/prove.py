@@ -129,7 +129,6 @@ class Prover:
             x=read(found.x),
             h_prev=read(found.h_prev),
             c_prev=c_prev.pop(),
-            x_edge=found.x,
             c=self._tracer.resolve(found.c),
             h=self._tracer.resolve(found.h),
             whole=found.whole,
