@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, GateBlocks
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.forward import Trace, forward
 from lstmbridge.model.signature import INPUTS
 
-_RELATIVE = (0.25, 1.0, 4.0)
-_ROWS, _STEPS = 4, 3
+_RELATIVE = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)
+_ROWS, _STEPS = 3, 3
 _WANTED = 1.2
 """Root mean square of a pre-activation that bends a sigmoid without flattening it."""
 
@@ -18,9 +18,8 @@ _WANTED = 1.2
 def lively_amplitude(model: Model, seed: int) -> float:
     """Half-width of uniform inputs under which most gates neither saturate nor stay linear.
 
-    A first guess comes from the kernels of the layers that see the input; of it, and of a
-    quarter and four times of it, the one under which the most gate values lie where the
-    sigmoid bends is taken.
+    A first guess comes from the kernels that see the input; of it and some multiples, the one
+    under which the most gate values lie where sigmoid and tanh bend is taken.
     """
     guess = _first_guess(model)
     scales = guess * np.repeat(_RELATIVE, _ROWS)
@@ -29,18 +28,19 @@ def lively_amplitude(model: Model, seed: int) -> float:
     trace: Trace = {}
     with np.errstate(over="ignore", invalid="ignore"):
         forward(model, {INPUTS: x * scales[:, None, None]}, trace=trace)
-    gates = [np.stack(steps) for (_, gate), steps in trace.items() if gate != "c"]
-    scores = np.mean([_working(values) for values in gates], axis=0) if gates else np.ones(3)
-    # the middle one wins a draw
-    best = max((1, 0, 2), key=lambda k: float(scores[k]))
+    scores = np.mean([_working(np.stack(steps)) for steps in trace.values()], axis=0)
+    # the first guess wins a draw
+    order = sorted(range(len(_RELATIVE)), key=lambda k: abs(np.log(_RELATIVE[k])))
+    best = max(order, key=lambda k: float(np.nan_to_num(scores[k])))
     return float(guess * _RELATIVE[best])
 
 
 def _first_guess(model: Model) -> float:
+    """From the kernels of each direction's first cell; what stands before it is not asked."""
     sums, columns = 0.0, 0
     for layer in model.layers:
-        if layer.index == 0:
-            kernel = layer.cell.kernel
+        kernel = layer.cell.blocks.get("kernel")
+        if layer.index == 0 and isinstance(kernel, GateBlocks):
             sums += sum(float(np.sum(np.square(kernel[g], dtype=np.float64))) for g in kernel)
             columns += len(kernel) * kernel.shape[1]
     norm = np.sqrt(sums / max(columns, 1))
@@ -51,7 +51,9 @@ def _first_guess(model: Model) -> float:
 
 
 def _working(values: Array) -> Array:
-    """Share of the gate values (steps, rows, units) that bend, for each amplitude."""
-    off = np.abs(values - 0.5)
-    bends = (off > 0.05) & (off < 0.49)
+    """Share of one gate's values (steps, rows, units) that bend, for each amplitude."""
+    # within [0, 1] it is a sigmoid, or near enough; else a tanh, or something without bends
+    sigmoid = bool(np.all((values >= 0.0) & (values <= 1.0)))
+    off = np.abs(2.0 * values - 1.0) if sigmoid else np.abs(values)
+    bends = (off > 0.1) & (off < 0.98)
     return np.asarray(bends.reshape(_STEPS, len(_RELATIVE), -1).mean(axis=(0, 2)))

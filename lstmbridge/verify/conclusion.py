@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbridge.contracts import Artifact, FaultReport, LedgerReport, Outcome, RuntimeResult
-from lstmbridge.gates import GateBlocks
 from lstmbridge.model.blocks import Model
+from lstmbridge.model.checks import stored_weights
 from lstmbridge.verify.sessions import ERROR, FAIL, PASS, UNAVAILABLE, Subject
 
 
@@ -93,22 +93,12 @@ def _fault_doubts(evidence: Evidence) -> list[str]:
 
 
 def _not_finite(model: Model) -> str:
-    bad = []
-    for layer in model.layers:
-        cell = layer.cell
-        named = {
-            "kernel": cell.kernel,
-            "recurrent": cell.recurrent,
-            "bias": cell.bias,
-            "peephole": cell.peephole,
-        }
-        bad += [
-            f"{layer.name} {name}"
-            for name, blocks in named.items()
-            if blocks is not None and not _finite(blocks)
-        ]
+    owners = {layer.name: stored_weights(layer.cell) for layer in model.layers}
+    owners |= {a.name: {w.name: w for w in a.block.weights.values()} for a in model.attachments}
+    bad = [
+        f"{owner}: {name}"
+        for owner, stored in owners.items()
+        for name, weights in stored.items()
+        if not np.isfinite(np.asarray(weights.load(), np.float64)).all()
+    ]
     return f" (not finite: {', '.join(bad)})" if bad else ""
-
-
-def _finite(blocks: GateBlocks) -> bool:
-    return all(bool(np.isfinite(np.asarray(blocks[g], np.float64)).all()) for g in blocks)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbridge.contracts import Ledger, LedgerReport
-from lstmbridge.gates import Array
-from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.gates import Array, GateBlocks
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.cells import LSTM, Cell
 from lstmbridge.model.folding import projected_gate
 
 Key = tuple[str, str, str]
@@ -24,26 +25,34 @@ FOLDED = "recurrent_folded"
 """Recurrent weights with the projection multiplied in, (units, units): float64, rounded once."""
 
 
+_ADDED = frozenset({"bias", "recurrent_bias", "forget_bias"})
+"""Blocks that are added to something."""
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One block that the source has.
 
     Attributes:
-        block: ``"kernel"``, ``"recurrent"``, ``"bias"``, ``"forget_bias"``, ``"peephole"``,
-            ``"projection"``.
+        layer: ``"layer0"``, or the name of an attachment: ``"dense0"``.
+        block: the field of the cell (``"kernel"``, ``"recurrent"``, ``"bias"``, ...), or
+            ``"forget_bias"``.
         gate: its gate, or ``""``.
         values: the numbers, in the source's dtype.
+        folded: what stands for `values` under `FOLDED`, in float64; None: nothing does.
     """
 
+    layer: str
     block: str
     gate: str
     values: Array
+    folded: Array | None = None
 
     @property
     def may_be_absent(self) -> bool:
         """Adding +0 is adding nothing, so a bias of +0 throughout need not be stored."""
         zero = not self.values.tobytes().strip(b"\0")
-        return zero and self.block in {"bias", "forget_bias"}
+        return zero and self.block in _ADDED
 
 
 def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
@@ -58,47 +67,59 @@ def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
     compared = 0
     different: list[str] = []
     missing: list[str] = []
-    for layer in model.layers:
-        for entry in _entries(layer):
-            found = list(_counterparts(layer, entry, left))
-            if not found and not entry.may_be_absent:
-                missing.append(_words((layer.name, entry.block, entry.gate)))
-            for key, actual, wanted, ulps in found:
-                problem = _difference(actual, wanted, ulps)
-                different += [f"{_words(key)}: {problem}"] if problem else []
-            compared += entry.values.size if found else 0
+    for entry in _entries(model):
+        found = list(_counterparts(entry, left))
+        if not found and not entry.may_be_absent:
+            missing.append(_words((entry.layer, entry.block, entry.gate)))
+        for key, actual, wanted, ulps in found:
+            problem = _difference(actual, wanted, ulps)
+            different += [f"{_words(key)}: {problem}"] if problem else []
+        compared += entry.values.size if found else 0
     extra = tuple(_words(key) for key in left)
     return LedgerReport(compared, tuple(different), tuple(missing), extra=extra)
 
 
-def _entries(layer: Layer) -> Iterator[Entry]:
-    cell = layer.cell
+def _entries(model: Model) -> Iterator[Entry]:
+    for layer in model.layers:
+        yield from _cell_entries(layer.name, layer.cell)
+    for attachment in model.attachments:
+        for field, stored in attachment.block.weights.items():
+            yield Entry(attachment.name, field, "", stored.load())
+
+
+def _cell_entries(name: str, cell: Cell) -> Iterator[Entry]:
+    for field, stored in cell.blocks.items():
+        if isinstance(stored, GateBlocks):
+            for gate in stored:
+                folded = None
+                if field == "recurrent" and isinstance(cell, LSTM) and cell.projection is not None:
+                    folded = projected_gate(cell, gate)
+                yield Entry(name, field, gate, stored[gate], folded)
+        else:
+            yield Entry(name, field, "", stored.load())
     zeros = np.zeros(cell.units, cell.dtype)
-    for gate in cell.GATES:
-        yield Entry("kernel", gate, cell.kernel[gate])
-        yield Entry("recurrent", gate, cell.recurrent[gate])
-        yield Entry("bias", gate, zeros if cell.bias is None else cell.bias[gate])
-    forget_bias = np.full(cell.units, cell.forget_bias.value, np.float64)
-    yield Entry("forget_bias", "", forget_bias)
-    if cell.peephole is not None:
-        for gate in cell.peephole:
-            yield Entry("peephole", gate, cell.peephole[gate])
-    if cell.projection is not None:
-        yield Entry("projection", "", cell.projection.load())
+    for field in _ADDED.intersection(cell.shapes()):
+        there = cell.blocks.get(field)
+        for gate in cell.GATES:
+            if not (isinstance(there, GateBlocks) and gate in there):
+                yield Entry(name, field, gate, zeros)
+    if "forget_bias" in cell.facts:
+        yield Entry(name, "forget_bias", "", np.full(cell.units, cell.facts["forget_bias"].value))
 
 
-def _counterparts(
-    layer: Layer, entry: Entry, left: dict[Key, Array]
-) -> Iterator[tuple[Key, Array, Array, int]]:
+def _counterparts(entry: Entry, left: dict[Key, Array]) -> Iterator[tuple[Key, Array, Array, int]]:
     """Take the block out of `left`: its key, it, what it must be, within how many ulps."""
-    for gate in dict.fromkeys((entry.gate, "f" if entry.block == "forget_bias" else entry.gate)):
-        key = (layer.name, entry.block, gate)
+    keys = [(entry.layer, entry.block, entry.gate)]
+    if entry.block == "forget_bias":
+        # under the gate that it is added to, or under none
+        keys = [key for key in left if key[:2] == keys[0][:2]]
+    for key in keys:
         if key in left:
             yield key, np.asarray(left.pop(key)), entry.values, 0
-    folded = (layer.name, FOLDED, entry.gate)
-    if entry.block == "recurrent" and layer.cell.projection is not None and folded in left:
+    folded = (entry.layer, FOLDED, entry.gate)
+    if entry.folded is not None and folded in left:
         # matrix products are summed in whatever order the machine likes
-        yield folded, np.asarray(left.pop(folded)), projected_gate(layer.cell, entry.gate), 1
+        yield folded, np.asarray(left.pop(folded)), entry.folded, 1
 
 
 def _difference(actual: Array, wanted: Array, ulps: int) -> str:

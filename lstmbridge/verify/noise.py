@@ -98,7 +98,7 @@ def run_model(
     model: Model, feeds: Feeds, ops: Float64 | None = None, wrap: Wrap | None = None
 ) -> dict[str, Array]:
     """`forward` over any batch, in pieces that fit the memory. Rows are independent."""
-    width = max(4 * layer.cell.units for layer in model.layers)
+    width = max(len(layer.cell.GATES) * layer.cell.units for layer in model.layers)
     batch, steps = feeds[INPUTS].shape[:2]
     per_chunk = max(1, _ELEMENTS // max(1, steps * width))
     if batch <= per_chunk:

@@ -7,14 +7,11 @@ from functools import partial
 
 from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import Cell
-from lstmbridge.verify.faults.cells import CONSTANT_FAULTS, CellFault, orders, swaps
+from lstmbridge.verify.faults.cells import CellFault, orders, other_faults, swaps
 from lstmbridge.verify.faults.fault import Fault, runs, with_cells
-from lstmbridge.verify.faults.networks import (
-    layer_faults,
-    step_faults,
-    structure_faults,
-    time_faults,
-)
+from lstmbridge.verify.faults.networks import layer_faults, time_faults
+from lstmbridge.verify.faults.steps import step_faults
+from lstmbridge.verify.faults.structure import structure_faults
 
 
 def planted_faults(model: Model, input_names: Iterable[str]) -> list[Fault]:
@@ -26,7 +23,7 @@ def planted_faults(model: Model, input_names: Iterable[str]) -> list[Fault]:
     """
     fed = set(input_names)
     faults = [
-        *_in_all_layers(model, [*swaps(), *CONSTANT_FAULTS]),
+        *_in_all_layers(model, [*swaps(_cells(model)), *other_faults()]),
         *step_faults(model),
         *layer_faults(model),
         *time_faults(model),
@@ -37,19 +34,23 @@ def planted_faults(model: Model, input_names: Iterable[str]) -> list[Fault]:
 
 def explanations(model: Model, input_names: Iterable[str]) -> list[Fault]:
     """All of `planted_faults`, and rarer mistakes that only a diagnosis asks about."""
-    return [*planted_faults(model, input_names), *_in_all_layers(model, orders())]
+    return [*planted_faults(model, input_names), *_in_all_layers(model, orders(_cells(model)))]
 
 
 def _in_all_layers(model: Model, faults: Iterable[CellFault]) -> Iterator[Fault]:
     for fault in faults:
         wrong: dict[str, Cell] = {}
         for layer in model.layers:
-            cell = fault.wrong(layer.cell)
+            cell = fault.change(layer.cell)
             if cell is not None:
                 wrong[layer.name] = cell
         if wrong:
             planted = with_cells(model, partial(_chosen, wrong))
             yield Fault(fault.name, fault.explains, runs(planted))
+
+
+def _cells(model: Model) -> list[Cell]:
+    return [layer.cell for layer in model.layers]
 
 
 def _chosen(wrong: Mapping[str, Cell], layer: Layer) -> Cell:

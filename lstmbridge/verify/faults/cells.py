@@ -1,210 +1,309 @@
-"""Faults of a cell: one function each, from a cell to the wrong cell, or None where there is none.
+"""Faults of a cell: one function each, from a cell to the wrong cell, or None where it has none.
 
-They are planted in all layers at once, as a converter would make them.
+They go by what a cell says of itself (its gates, its blocks, its facts), so that a new kind of
+cell has its faults without a word here; they are planted in all layers at once, as a converter
+would make them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 
 from lstmbridge.gates import Array, GateBlocks, InMemory
-from lstmbridge.model.cells import LSTM, Cell
-from lstmbridge.model.facts import Fact
+from lstmbridge.model.cells import GRU, UGRNN, Cell, CoupledLSTM, IndyGRU, Intersection
+
+_FEW_GATES = 4
+"""Cells of more gates are not tried in every order."""
+
+INVERTIBLE: Mapping[type[Cell], str] = {
+    GRU: "z",
+    IndyGRU: "z",
+    UGRNN: "g",
+    Intersection: "gh",
+    CoupledLSTM: "f",
+}
+"""Gates that weigh the old against the new: half of the literature means the other half."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellFault:
-    """See `Fault`; `change` answers None for a cell that cannot have the fault.
-
-    `kinds` are the cells that `change` understands; others stay as they are.
-    """
+    """See `Fault`; `change` answers None for a cell that cannot have the fault."""
 
     name: str
     explains: str
     change: Callable[[Cell], Cell | None]
-    kinds: tuple[type, ...] = (LSTM,)
-
-    def wrong(self, cell: Cell) -> Cell | None:
-        """The cell with the fault, or None where it cannot have it."""
-        return self.change(cell) if isinstance(cell, self.kinds) else None
 
 
-def swaps() -> Iterator[CellFault]:
+def swaps(cells: Iterable[Cell]) -> Iterator[CellFault]:
     """Each pair of gates exchanged: everywhere, in the kernel alone, in the recurrent alone."""
-    for a, b in combinations(LSTM.GATES, 2):
-        pair = {a: b, b: a}
-        for where, blocks in (
-            ("", ("kernel", "recurrent", "bias")),
-            (" in the kernel alone", ("kernel",)),
-            (" in the recurrent kernel alone", ("recurrent",)),
-        ):
-            yield CellFault(
-                f"gates {a} and {b} exchanged{where}",
-                f"with gates {a} and {b} exchanged{where}",
-                _renaming(pair, blocks),
-            )
+    few: dict[tuple[str, str], bool] = {}
+    for cell in cells:
+        for pair in combinations(cell.GATES, 2):
+            few[pair] = few.get(pair, False) or len(cell.GATES) <= _FEW_GATES
+    for (a, b), alone in few.items():
+        pair_map = {a: b, b: a}
+        places: list[tuple[str, str | None]] = [("", None)]
+        if alone:
+            places += [
+                (" in the kernel alone", "kernel"),
+                (" in the recurrent kernel alone", "recurrent"),
+            ]
+        for where, field in places:
+            text = f"gates {a} and {b} exchanged{where}"
+            yield CellFault(text, f"with {text}", partial(_renamed, pair_map, field))
 
 
-def orders() -> Iterator[CellFault]:
+def orders(cells: Iterable[Cell]) -> Iterator[CellFault]:
     """The gates read in every order that is more than a swap away."""
-    for order in permutations(LSTM.GATES):
-        moved = [g for g, h in zip(LSTM.GATES, order, strict=True) if g != h]
-        if len(moved) > 2:
-            read = dict(zip(LSTM.GATES, order, strict=True))
-            words = ", ".join(f"{old} as {new}" for old, new in read.items() if old != new)
-            yield CellFault(
-                f"gates permuted: {words}",
-                f"with its gates permuted ({words})",
-                _renaming(read, ("kernel", "recurrent", "bias")),
-            )
+    known = dict.fromkeys(cell.GATES for cell in cells if len(cell.GATES) <= _FEW_GATES)
+    for gates in known:
+        for order in permutations(gates):
+            read = {g: h for g, h in zip(gates, order, strict=True) if g != h}
+            if len(read) > 2:
+                words = ", ".join(f"{old} as {new}" for old, new in read.items())
+                yield CellFault(
+                    f"gates permuted: {words}",
+                    f"with its gates permuted ({words})",
+                    partial(_renamed, read, None),
+                )
 
 
-def _renaming(
-    new_of_old: Mapping[str, str], blocks: tuple[str, ...]
-) -> Callable[[Cell], Cell | None]:
-    def change(cell: Cell) -> Cell | None:
-        changed = {
-            name: getattr(cell, name).renamed(new_of_old)
-            for name in blocks
-            if getattr(cell, name) is not None
-        }
-        return replace(cell, **changed)
+def _full(cell: Cell) -> dict[str, GateBlocks]:
+    """The fields that have a block for each of the cell's gates."""
+    return {
+        name: stored
+        for name, stored in cell.blocks.items()
+        if isinstance(stored, GateBlocks) and set(stored) == set(cell.GATES)
+    }
 
-    return change
+
+def _renamed(new_of_old: Mapping[str, str], field: str | None, cell: Cell) -> Cell | None:
+    if not set(new_of_old) <= set(cell.GATES):
+        return None
+    fields = {name: b for name, b in _full(cell).items() if field in {None, name}}
+    if not fields:
+        return None
+    return replace(cell, **{name: b.renamed(new_of_old) for name, b in fields.items()})
+
+
+def _changed(cell: Cell, **fields: Any) -> Cell:
+    """`dataclasses.replace` for whatever kind of cell has these fields."""
+    return replace(cell, **fields)
 
 
 def _each(blocks: GateBlocks, function: Callable[[Array], Array]) -> GateBlocks:
     return GateBlocks.of({gate: function(blocks[gate]) for gate in blocks})
 
 
-def _fact(fact: Fact[float], value: float) -> Fact[float]:
-    return replace(fact, value=value)
-
-
-def _forget_dropped(cell: Cell) -> Cell | None:
-    return replace(cell, forget_bias=_fact(cell.forget_bias, 0.0))
-
-
-def _forget_doubled(cell: Cell) -> Cell | None:
-    return replace(cell, forget_bias=_fact(cell.forget_bias, 2.0 * cell.forget_bias.value))
-
-
-def _forget_added(cell: Cell) -> Cell | None:
-    if cell.forget_bias.value == 1.0:
-        return None  # that is the forget bias doubled
-    return replace(cell, forget_bias=_fact(cell.forget_bias, cell.forget_bias.value + 1.0))
-
-
-def _bias_dropped(cell: Cell) -> Cell | None:
-    return None if cell.bias is None else replace(cell, bias=None)
-
-
-def _bias_doubled(cell: Cell) -> Cell | None:
-    if cell.bias is None:
+def _with_fact(name: str, value_of: Callable[[Any], Any], cell: Cell) -> Cell | None:
+    """Another value for a fact; None where the cell lacks it, or where the value says so."""
+    fact = cell.facts.get(name)
+    if fact is None:
         return None
-    return replace(cell, bias=_each(cell.bias, lambda b: b.astype(np.float64) * 2.0))
+    value = value_of(fact.value)
+    return None if value is _SAME else replace(cell, **{name: replace(fact, value=value)})
 
 
-def _recurrent_transposed(cell: Cell) -> Cell | None:
-    if cell.recurrent.shape[0] != cell.recurrent.shape[1]:
+_SAME = object()
+"""What a function of a fact answers when there is no such fault for that value."""
+
+
+def _unless(same: Any, value: Any, old: Any) -> Any:
+    return _SAME if old == same else value
+
+
+def _without(name: str, cell: Cell) -> Cell | None:
+    return replace(cell, **{name: None}) if name in cell.blocks else None
+
+
+def _mapped(name: str, function: Callable[[Array], Array], cell: Cell) -> Cell | None:
+    """A field's numbers changed; None where it is not there, or its shape would not do."""
+    stored = cell.blocks.get(name)
+    if stored is None:
         return None
-    return replace(cell, recurrent=_each(cell.recurrent, np.transpose))
+    if isinstance(stored, GateBlocks):
+        changed: Any = _each(stored, function)
+    else:
+        changed = InMemory(name, function(stored.load()))
+    return replace(cell, **{name: changed}) if changed.shape == stored.shape else None
 
 
-def _kernel_transposed(cell: Cell) -> Cell | None:
-    if cell.kernel.shape[0] != cell.kernel.shape[1]:
-        return None
-    return replace(cell, kernel=_each(cell.kernel, np.transpose))
+def _turned(block: Array) -> Array:
+    return np.ascontiguousarray(block.T)
+
+
+def _twice(block: Array) -> Array:
+    return block.astype(np.float64) * 2.0
 
 
 def _h_before_x(cell: Cell) -> Cell | None:
-    rows = {gate: np.concatenate([cell.kernel[gate], cell.recurrent[gate]]) for gate in cell.GATES}
-    h = cell.output_size
-    return replace(
+    kernel, recurrent = cell.blocks.get("kernel"), cell.blocks.get("recurrent")
+    if not (isinstance(kernel, GateBlocks) and isinstance(recurrent, GateBlocks)):
+        return None
+    h = recurrent.shape[0]
+    if h == 1 < cell.output_size:
+        return None  # an elementwise product, not rows of one matrix
+    rows = {gate: np.concatenate([kernel[gate], recurrent[gate]]) for gate in kernel}
+    return _changed(
         cell,
         recurrent=GateBlocks.of({gate: block[:h] for gate, block in rows.items()}),
         kernel=GateBlocks.of({gate: block[h:] for gate, block in rows.items()}),
     )
 
 
-def _activation_exchanged(cell: Cell) -> Cell | None:
-    other = "relu" if cell.activation.value == "tanh" else "tanh"
-    return replace(cell, activation=replace(cell.activation, value=other))
-
-
-def _gate_activation_exchanged(cell: Cell) -> Cell | None:
-    other = "hard_sigmoid" if cell.gate_activation.value == "sigmoid" else "sigmoid"
-    return replace(cell, gate_activation=replace(cell.gate_activation, value=other))
-
-
-def _peephole_dropped(cell: Cell) -> Cell | None:
-    return None if cell.peephole is None else replace(cell, peephole=None)
-
-
-def _peephole_permuted(cell: Cell) -> Cell | None:
-    if cell.peephole is None:
+def _peephole_moved(cell: Cell) -> Cell | None:
+    peephole = cell.blocks.get("peephole")
+    if not isinstance(peephole, GateBlocks):
         return None
-    # i, o, f read as i, f, o: ONNX's order taken for TensorFlow's
-    return replace(cell, peephole=cell.peephole.renamed({"f": "o", "o": "f"}))
+    # for i, f, o: what is f's goes to o, ONNX's order taken for TensorFlow's
+    *_, f, o = [gate for gate in cell.GATES if gate in peephole]
+    return _changed(cell, peephole=peephole.renamed({f: o, o: f}))
 
 
 def _peephole_rotated(cell: Cell) -> Cell | None:
-    if cell.peephole is None:
+    peephole = cell.blocks.get("peephole")
+    if not isinstance(peephole, GateBlocks) or len(peephole) < 3:
         return None
-    return replace(cell, peephole=cell.peephole.renamed({"i": "f", "f": "o", "o": "i"}))
-
-
-def _cell_clip_dropped(cell: Cell) -> Cell | None:
-    if cell.cell_clip.value is None:
-        return None
-    return replace(cell, cell_clip=replace(cell.cell_clip, value=None))
-
-
-def _proj_clip_dropped(cell: Cell) -> Cell | None:
-    if cell.proj_clip.value is None:
-        return None
-    return replace(cell, proj_clip=replace(cell.proj_clip, value=None))
-
-
-def _projection_transposed(cell: Cell) -> Cell | None:
-    if cell.projection is None or cell.units != cell.output_size:
-        return None
-    turned = np.transpose(cell.projection.load())
-    return replace(cell, projection=InMemory("projection", turned))
+    gates = list(peephole)
+    return _changed(
+        cell,
+        peephole=peephole.renamed(dict(zip(gates, [*gates[1:], gates[0]], strict=True))),
+    )
 
 
 def _projection_dropped(cell: Cell) -> Cell | None:
-    if cell.projection is None or cell.units != cell.output_size:
+    return _without("projection", cell) if cell.units == cell.output_size else None
+
+
+def _reset_moved(cell: Cell) -> Cell | None:
+    if not isinstance(cell, GRU):
         return None
-    return replace(cell, projection=None)
+    merged = _bias_merged(cell) or cell
+    return _with_fact("reset_after", lambda after: not after, merged)
 
 
-CONSTANT_FAULTS: tuple[CellFault, ...] = (
-    CellFault("forget bias dropped", "with forget_bias = 0", _forget_dropped),
-    CellFault("forget bias doubled", "with its forget bias added twice", _forget_doubled),
-    CellFault("forget bias too large by 1", "with forget_bias + 1", _forget_added),
-    CellFault("bias dropped", "without its bias", _bias_dropped),
-    CellFault("bias doubled", "with its bias added twice", _bias_doubled),
-    CellFault(
-        "recurrent kernel transposed", "with recurrent kernels transposed", _recurrent_transposed
-    ),
-    CellFault("kernel transposed", "with kernels transposed", _kernel_transposed),
-    CellFault("[h; x] taken for [x; h]", "with kernel rows read as [h; x]", _h_before_x),
-    CellFault("activation exchanged", "with another activation", _activation_exchanged),
-    CellFault(
-        "gate activation exchanged", "with another gate activation", _gate_activation_exchanged
-    ),
-    CellFault("peephole dropped", "without peepholes", _peephole_dropped),
-    CellFault(
-        "peephole f and o exchanged", "with peepholes f and o exchanged", _peephole_permuted
-    ),
-    CellFault("peephole rotated", "with peepholes rotated", _peephole_rotated),
-    CellFault("cell clip dropped", "without cell_clip", _cell_clip_dropped),
-    CellFault("projection clip dropped", "without proj_clip", _proj_clip_dropped),
-    CellFault("projection transposed", "with its projection transposed", _projection_transposed),
-    CellFault("projection dropped", "without its projection", _projection_dropped),
-)
+def _bias_merged(cell: Cell) -> Cell | None:
+    """The recurrent bias added to the other one, before the reset gate."""
+    if not isinstance(cell, GRU) or cell.recurrent_bias is None:
+        return None
+    recurrent, zeros = cell.recurrent_bias, np.zeros(cell.units)
+    total = {
+        gate: (zeros if cell.bias is None else cell.bias[gate].astype(np.float64))
+        + recurrent.get(gate, zeros)
+        for gate in cell.GATES
+    }
+    return replace(cell, bias=GateBlocks.of(total), recurrent_bias=None)
+
+
+def _inverted(cell: Cell) -> Cell | None:
+    """1 - gate for a gate that weighs old against new: sigmoid(-a) = 1 - sigmoid(a)."""
+    gate = INVERTIBLE.get(type(cell))
+    if gate is None:
+        return None
+    changed: dict[str, Any] = {}
+    for name, stored in cell.blocks.items():
+        if isinstance(stored, GateBlocks) and gate in stored:
+            blocks = {g: -stored[g] if g == gate else stored[g] for g in stored}
+            changed[name] = GateBlocks.of(blocks)
+    added = cell.facts["forget_bias"].value if "forget_bias" in cell.facts else 0.0
+    if added:
+        none = GateBlocks.of(dict.fromkeys(cell.GATES, np.zeros(cell.units)))
+        bias = changed.get("bias", none)
+        # the forget bias will be added again: -(b + added) = (-b - 2 added) + added
+        changed["bias"] = GateBlocks.of(
+            {g: bias[g].astype(np.float64) - (2.0 * added if g == gate else 0.0) for g in bias}
+        )
+    return replace(cell, **changed)
+
+
+def _fact_faults() -> Iterator[CellFault]:
+    def fault(name: str, explains: str, fact: str, value_of: Callable[[Any], Any]) -> CellFault:
+        return CellFault(name, explains, partial(_with_fact, fact, value_of))
+
+    yield fault("forget bias dropped", "with forget_bias = 0", "forget_bias", lambda _: 0.0)
+    yield fault(
+        "forget bias doubled", "with its forget bias added twice", "forget_bias", lambda b: 2.0 * b
+    )
+    yield fault(
+        "forget bias too large by 1",
+        "with forget_bias + 1",
+        "forget_bias",
+        # for 1 that is the forget bias doubled
+        lambda b: _unless(1.0, b + 1.0, b),
+    )
+    yield fault(
+        "activation exchanged",
+        "with another activation",
+        "activation",
+        lambda a: "relu" if a == "tanh" else "tanh",
+    )
+    yield fault(
+        "gate activation exchanged",
+        "with another gate activation",
+        "gate_activation",
+        lambda a: "hard_sigmoid" if a == "sigmoid" else "sigmoid",
+    )
+    for clip, words in (("cell_clip", "cell clip"), ("proj_clip", "projection clip")):
+        yield fault(f"{words} dropped", f"without {clip}", clip, partial(_unless, None, None))
+    yield fault(
+        "epsilon of another norm",
+        "with another epsilon in its layer norm",
+        "epsilon",
+        lambda e: 1e-12 if e > 1e-4 else 1e-3,
+    )
+
+
+def _block_faults() -> Iterator[CellFault]:
+    for field, words in (("bias", "bias"), ("recurrent_bias", "recurrent bias")):
+        yield CellFault(f"{words} dropped", f"without its {words}", partial(_without, field))
+        yield CellFault(
+            f"{words} doubled", f"with its {words} added twice", partial(_mapped, field, _twice)
+        )
+    for field, words in (
+        ("recurrent", "recurrent kernel"),
+        ("kernel", "kernel"),
+        ("projection", "projection"),
+    ):
+        yield CellFault(
+            f"{words} transposed", f"with its {words} transposed", partial(_mapped, field, _turned)
+        )
+    for field, fill in (
+        ("gain", np.ones_like),
+        ("shift", np.zeros_like),
+        ("state_gain", np.ones_like),
+        ("state_shift", np.zeros_like),
+    ):
+        words = f"{field.replace('_', ' ')} of the layer norm dropped"
+        yield CellFault(words, f"with the {words}", partial(_mapped, field, fill))
+    yield CellFault("projection dropped", "without its projection", _projection_dropped)
+    yield CellFault("[h; x] taken for [x; h]", "with kernel rows read as [h; x]", _h_before_x)
+    yield CellFault("peephole dropped", "without peepholes", partial(_without, "peephole"))
+    yield CellFault("peepholes exchanged", "with two peepholes exchanged", _peephole_moved)
+    yield CellFault("peepholes rotated", "with its peepholes rotated", _peephole_rotated)
+    yield CellFault(
+        "reset before and after the product exchanged",
+        "with the reset gate on the other side of the recurrent product",
+        _reset_moved,
+    )
+    yield CellFault(
+        "recurrent bias added outside the reset",
+        "with its recurrent bias added outside the reset gate",
+        _bias_merged,
+    )
+    yield CellFault(
+        "old and new state exchanged in the update",
+        "with its update gate inverted",
+        _inverted,
+    )
+
+
+def other_faults() -> Iterator[CellFault]:
+    """All that are not about the order of gates."""
+    yield from _fact_faults()
+    yield from _block_faults()

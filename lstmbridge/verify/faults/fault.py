@@ -11,6 +11,7 @@ from lstmbridge.gates import Array
 from lstmbridge.model.blocks import (
     Bidirectional,
     Block,
+    Highway,
     Layer,
     Model,
     Recurrent,
@@ -77,11 +78,7 @@ def with_cells(model: Model, cell_of: Callable[[Layer], Cell]) -> Model:
     def rebuild(block: Block) -> Block:
         if isinstance(block, Recurrent):
             return Recurrent(cell_of(next(layers)))
-        if isinstance(block, Residual):
-            return Residual(rebuild(block.inner))
-        if isinstance(block, Bidirectional):
-            return Bidirectional(rebuild(block.forward), rebuild(block.backward))
-        return Sequence(tuple(rebuild(child) for child in block.blocks))
+        return _rebuilt(block, rebuild)
 
     return replace(model, root=rebuild(model.root))
 
@@ -90,12 +87,17 @@ def with_blocks(model: Model, change: Callable[[Block], Block]) -> Model:
     """The model with `change` applied to every block, innermost first."""
 
     def rebuild(block: Block) -> Block:
-        if isinstance(block, Residual):
-            block = Residual(rebuild(block.inner))
-        elif isinstance(block, Bidirectional):
-            block = Bidirectional(rebuild(block.forward), rebuild(block.backward))
-        elif isinstance(block, Sequence):
-            block = Sequence(tuple(rebuild(child) for child in block.blocks))
-        return change(block)
+        return change(_rebuilt(block, rebuild))
 
     return replace(model, root=rebuild(model.root))
+
+
+def _rebuilt(block: Block, rebuild: Callable[[Block], Block]) -> Block:
+    """The block with its children rebuilt."""
+    if isinstance(block, Residual | Highway):
+        return replace(block, inner=rebuild(block.inner))
+    if isinstance(block, Bidirectional):
+        return Bidirectional(rebuild(block.forward), rebuild(block.backward))
+    if isinstance(block, Sequence):
+        return Sequence(tuple(rebuild(child) for child in block.blocks))
+    return block

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from lstmbridge.arrays.namespace import activation, clip
 from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.gates import Array
+from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import LSTM
 from lstmbridge.model.equations import Step, Tap
+from lstmbridge.model.forward import Wrap
+from lstmbridge.verify.faults.fault import Fault, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +71,55 @@ def wrong_lstm(ops: Float64, cell: LSTM, right: Step[Array], slip: Slip) -> Step
         return h, {"h": h, "c": c}
 
     return Step(right.input_product, step)
+
+
+def step_faults(model: Model) -> Iterator[Fault]:
+    """The state is lost, or a step is computed by slightly other equations."""
+    cells = [layer.cell for layer in model.layers]
+    states = dict.fromkeys(state for cell in cells for state in cell.STATES)
+    everything = tuple(states)
+    yield Fault(
+        "state reset at each step",
+        "with its state reset at each step",
+        runs(model, partial(_forgetting, everything)),
+    )
+    for state in everything if len(everything) > 1 else ():
+        yield Fault(
+            f"{state} not carried",
+            f"with {state} reset at each step",
+            runs(model, partial(_forgetting, (state,))),
+        )
+    for name, slip in _slips([cell for cell in cells if isinstance(cell, LSTM)]):
+        yield Fault(name, f"with its {name}", runs(model, partial(_slipping, slip)))
+
+
+def _slips(cells: Sequence[LSTM]) -> Iterator[tuple[str, Slip]]:
+    if any(cell.forget_bias.value for cell in cells):
+        yield "forget bias added after the sigmoid", Slip(forget_bias_late=True)
+    if any(cell.peephole is not None for cell in cells):
+        yield "output gate's peephole sees the old c", Slip(old_c_in_output=True)
+    if any(cell.cell_clip.value is not None for cell in cells):
+        yield "clip applied to the gates instead of c", Slip(clip_gates=True)
+        yield "clip applied to the carried c alone", Slip(clip_late=True)
+    if any(cell.activation.value != "linear" for cell in cells):
+        yield "activation of the output left out", Slip(plain_output=True)
+
+
+def _forgetting(states: tuple[str, ...], _ops: Float64) -> Wrap:
+    def wrap(_layer: Layer, right: Step[Array]) -> Step[Array]:
+        def step(z: Array, state: Mapping[str, Array], tap: Tap) -> tuple[Array, dict[str, Array]]:
+            kept = {k: np.zeros_like(v) if k in states else v for k, v in state.items()}
+            return right.step(z, kept, tap)
+
+        return replace(right, step=step)
+
+    return wrap
+
+
+def _slipping(slip: Slip, ops: Float64) -> Wrap:
+    def wrap(layer: Layer, right: Step[Array]) -> Step[Array]:
+        if not isinstance(layer.cell, LSTM):
+            return right
+        return wrong_lstm(ops, layer.cell, right, slip)
+
+    return wrap
