@@ -1,9 +1,8 @@
 """The cases of `make_fixtures_tf1.py`: a table, one entry each."""
 
-from types import MappingProxyType
-from typing import Callable, Mapping, NamedTuple, Optional, Sequence
-
 import tensorflow as tf
+from make_fixtures_tf1_case import Case
+from make_fixtures_tf1_kinds import OTHER_KINDS
 from make_fixtures_tf1_nets import (
     basic,
     bidirectional,
@@ -14,9 +13,9 @@ from make_fixtures_tf1_nets import (
     dynamic,
     fused,
     growing,
+    joined_states,
     language_model,
     lstm,
-    only_outputs,
     paired_state,
     partitioned,
     resource_variables,
@@ -29,38 +28,6 @@ from make_fixtures_tf1_nets import (
     with_adam,
     with_adam_and_average,
 )
-
-
-class Case(NamedTuple):
-    """One fixture. `needs`: options a user must give who has only the weights.
-
-    Attributes:
-        build: takes a random state, builds a graph and returns its `Net`.
-        releases: the folders' prefixes of the releases that write this case.
-        format: "V1", or None for the release's default (V2 in all of these).
-        meta, state: whether the graph and the state file are kept.
-        steps: one checkpoint per entry is saved; the last is the fixture's.
-        gain: how much stronger than usual the kernels are; a deep stack of weak ones is blind.
-        train: adds what training leaves in a checkpoint; returns the averages, if any.
-    """
-
-    name: str
-    code: str
-    build: Callable
-    releases: str = "tf115"
-    family: str = "lstm"
-    cell: str = "BasicLSTMCell"
-    what: str = ""
-    hparams: Mapping = MappingProxyType({})
-    needs: Mapping = MappingProxyType({})
-    format: Optional[str] = None
-    meta: bool = False
-    state: bool = False
-    sharded: bool = False
-    steps: Sequence = (None,)
-    gain: float = 1.0
-    train: Optional[Callable] = None
-
 
 # --- the cases ---------------------------------------------------------------------------------
 
@@ -362,10 +329,24 @@ CASES = (
             lambda: stacked([basic(3), basic(3)]),
             lengths=[5, 0, 3],
             time_major=True,
-            states=(3, 3),
+            states=True,
         ),
         hparams={"time_major": True},
         what="time-major, a length of zero, fed states",
+    ),
+    Case(
+        "state-concat",
+        "dynamic_rnn(MultiRNNCell([BasicLSTMCell(n, state_is_tuple=False) for n in (3, 2)], state_is_tuple=False), x)",
+        joined_states(
+            dynamic(
+                lambda: rnn_cell.MultiRNNCell(
+                    [basic(n, state_is_tuple=False) for n in (3, 2)], state_is_tuple=False
+                )
+            ),
+            (3, 2),
+        ),
+        meta=True,
+        what="all states in one array",
     ),
     Case(
         "partitioned",
@@ -437,101 +418,5 @@ CASES = (
         hparams={"use_peepholes": True, "num_proj": 2},
         what="W_F_diag, W_P_0 in a V1 file",
     ),
-    Case(
-        "gru",
-        "dynamic_rnn(MultiRNNCell([GRUCell(3), GRUCell(3)]), x)",
-        dynamic(lambda: stacked([rnn_cell.GRUCell(3) for _ in range(2)])),
-        "tf012 tf115",
-        family="gru",
-        cell="GRUCell",
-        what="no LSTM",
-    ),
-    Case(
-        "gru-block",
-        "dynamic_rnn(GRUBlockCellV2(3), x)",
-        dynamic(lambda: contrib.GRUBlockCellV2(3)),
-        family="gru",
-        cell="GRUBlockCellV2",
-        what="no LSTM",
-    ),
-    Case(
-        "gru-cudnn",
-        "dynamic_rnn(CudnnCompatibleGRUCell(3), x)",
-        dynamic(lambda: contrib_cudnn().CudnnCompatibleGRUCell(3)),
-        family="gru",
-        cell="CudnnCompatibleGRUCell",
-        what="no LSTM: reset after the product",
-    ),
-    Case(
-        "rnn",
-        "dynamic_rnn(BasicRNNCell(4), x)",
-        dynamic(lambda: rnn_cell.BasicRNNCell(4)),
-        family="rnn",
-        cell="BasicRNNCell",
-        what="no LSTM: units divisible by four",
-    ),
-    Case(
-        "layer-norm",
-        "dynamic_rnn(LayerNormBasicLSTMCell(3), x)",
-        dynamic(lambda: contrib.LayerNormBasicLSTMCell(3)),
-        family="lstm-variant",
-        cell="LayerNormBasicLSTMCell",
-        what="no plain LSTM: kernel without bias, gamma and beta",
-    ),
-    Case(
-        "coupled",
-        "dynamic_rnn(CoupledInputForgetGateLSTMCell(4), x)",
-        dynamic(lambda: contrib.CoupledInputForgetGateLSTMCell(4)),
-        family="lstm-variant",
-        cell="CoupledInputForgetGateLSTMCell",
-        what="no plain LSTM: three blocks",
-    ),
-    Case(
-        "ugrnn",
-        "dynamic_rnn(UGRNNCell(4), x)",
-        dynamic(lambda: contrib.UGRNNCell(4)),
-        family="rnn-variant",
-        cell="UGRNNCell",
-        what="no LSTM: two blocks of four columns",
-    ),
-    Case(
-        "intersection",
-        "dynamic_rnn(IntersectionRNNCell(4), x of 4)",
-        dynamic(lambda: contrib.IntersectionRNNCell(4), 4),
-        family="rnn-variant",
-        cell="IntersectionRNNCell",
-        what="no LSTM, with an LSTM's shapes",
-    ),
-    Case(
-        "highway",
-        "dynamic_rnn(MultiRNNCell([BasicLSTMCell(3), HighwayWrapper(BasicLSTMCell(3))]), x)",
-        dynamic(lambda: stacked([basic(3), contrib.HighwayWrapper(basic(3))])),
-        family="lstm-wrapped",
-        cell="HighwayWrapper",
-        what="carry_w and carry_b beside the cell",
-    ),
-    Case(
-        "output-projection",
-        "dynamic_rnn(OutputProjectionWrapper(BasicLSTMCell(3), 2), x)",
-        dynamic(lambda: contrib.OutputProjectionWrapper(basic(3), 2)),
-        family="lstm-wrapped",
-        cell="OutputProjectionWrapper",
-        what="a dense layer inside the loop, after the cell",
-    ),
-    Case(
-        "input-projection",
-        "dynamic_rnn(InputProjectionWrapper(BasicLSTMCell(3), 2), x)",
-        dynamic(lambda: contrib.InputProjectionWrapper(basic(3), 2)),
-        family="lstm-wrapped",
-        cell="InputProjectionWrapper",
-        what="a dense layer inside the loop, before the cell",
-    ),
-    Case(
-        "attention",
-        "dynamic_rnn(AttentionCellWrapper(BasicLSTMCell(4), attn_length=2), x)",
-        only_outputs(dynamic(lambda: contrib.AttentionCellWrapper(basic(4), attn_length=2))),
-        family="lstm-wrapped",
-        cell="AttentionCellWrapper",
-        what="attention over past steps; kernels that are no cell's",
-    ),
+    *OTHER_KINDS,
 )

@@ -112,25 +112,31 @@ def lstm(units=3, **options):
     return rnn_cell.LSTMCell(units, **options)
 
 
-def fed_states(rng, sizes):
-    """Non-zero initial states, c different from h, and the tuple that a loop takes."""
-    inputs, states = {}, []
-    for k, units in enumerate(sizes):
-        pair = []
-        for part in ("c", "h"):
-            name = "initial_layer{}_{}".format(k, part)
-            holder = tf.placeholder(tf.float32, (None, units), name=name)
-            inputs[name] = (holder, rng.uniform(-1, 1, (BATCH, units)).astype(np.float32))
-            pair.append(holder)
-        states.append(rnn_cell.LSTMStateTuple(*pair))
-    return inputs, tuple(states)
+def fed_states(rng, cell, prefix="layer"):
+    """Non-zero initial states, every part its own, and the structure that a loop takes."""
+    inputs, leaves = {}, []
+    sizes = cell.state_size
+    layers = sizes if isinstance(sizes, tuple) and not hasattr(sizes, "c") else (sizes,)
+
+    def fed(k, part, size):
+        name = "initial_{}{}_{}".format(prefix, k, part)
+        holder = tf.placeholder(tf.float32, (None, size), name=name)
+        inputs[name] = (holder, rng.uniform(-1, 1, (BATCH, size)).astype(np.float32))
+        return holder
+
+    for k, size in enumerate(layers):
+        if hasattr(size, "c"):
+            leaves.append(rnn_cell.LSTMStateTuple(fed(k, "c", size.c), fed(k, "h", size.h)))
+        else:
+            leaves.append(fed(k, "h", size))
+    return inputs, tuple(leaves) if layers is sizes else leaves[0]
 
 
 # --- ways to run a cell ------------------------------------------------------------------------
 
 
 def dynamic(
-    make, size=4, lengths=None, time_major=False, states=None, dtype=tf.float32, scope=None
+    make, size=4, lengths=None, time_major=False, states=False, dtype=tf.float32, scope=None
 ):
     """dynamic_rnn over `make()`, under a scope where one is given."""
 
@@ -140,17 +146,31 @@ def dynamic(
         if lengths:
             inputs["sequence_length"] = lengths_of(lengths)
             options["sequence_length"] = inputs["sequence_length"][0]
-        if states:
-            fed, options["initial_state"] = fed_states(rng, states)
-            inputs.update(fed)
         outer = tf.variable_scope(scope) if scope else tf.name_scope(None)
         with outer:
-            outputs, state = tf.nn.dynamic_rnn(make(), x, time_major=time_major, **options)
+            cell = make()
+            if states:
+                fed, options["initial_state"] = fed_states(rng, cell)
+                inputs.update(fed)
+            outputs, state = tf.nn.dynamic_rnn(cell, x, time_major=time_major, **options)
         named = named_states(state)
         named["outputs"] = outputs
         return Net(inputs, named, "time" if time_major else "batch")
 
     return build
+
+
+def joined_states(build, sizes):
+    """The same net where all states are one array: c and h of each layer, side by side."""
+
+    def built(rng):
+        net = build(rng)
+        names = ["layer{}_{}".format(k, part) for k in range(len(sizes)) for part in "ch"]
+        parts = tf.split(net.outputs.pop("layer0_h"), [n for n in sizes for _ in "ch"], axis=1)
+        net.outputs.update({name: parts[k] for k, name in enumerate(names)})
+        return net
+
+    return built
 
 
 def only_outputs(build):
@@ -177,7 +197,7 @@ def static(make, size=4):
     return build
 
 
-def bidirectional(make, size=4, lengths=None):
+def bidirectional(make, size=4, lengths=None, states=False):
     """bidirectional_dynamic_rnn of two cells from `make`."""
 
     def build(rng):
@@ -186,34 +206,42 @@ def bidirectional(make, size=4, lengths=None):
         if lengths:
             inputs["sequence_length"] = lengths_of(lengths)
             options["sequence_length"] = inputs["sequence_length"][0]
-        outputs, states = tf.nn.bidirectional_dynamic_rnn(make(), make(), x, **options)
-        named = named_states(states[0], "layer_fw")
-        named.update(named_states(states[1], "layer_bw"))
+        cells = make(), make()
+        for k, way in enumerate(("fw", "bw") if states else ()):
+            fed, options["initial_state_" + way] = fed_states(rng, cells[k], "layer_" + way)
+            inputs.update(fed)
+        outputs, last = tf.nn.bidirectional_dynamic_rnn(cells[0], cells[1], x, **options)
+        named = named_states(last[0], "layer_fw")
+        named.update(named_states(last[1], "layer_bw"))
         named["outputs"] = tuple(outputs)
         return Net(inputs, named)
 
     return build
 
 
-def stacked_bidirectional(make, layers, size=4, unrolled=False):
+def stacked_bidirectional(make, layers, size=4, unrolled=False, lengths=None, states=False):
     """Each layer sees both directions of the one below."""
 
     def build(rng):
         x, values = sequence(rng, size)
+        inputs, options = {"inputs": (x, values)}, {"dtype": tf.float32}
         cells = [make() for _ in range(layers)], [make() for _ in range(layers)]
+        if lengths:
+            inputs["sequence_length"] = lengths_of(lengths)
+            options["sequence_length"] = inputs["sequence_length"][0]
+        for k, way in enumerate(("fw", "bw") if states else ()):
+            fed, first = fed_states(rng, stacked(cells[k]), "layer_" + way)
+            options["initial_states_" + way] = list(first)
+            inputs.update(fed)
         if unrolled:
             steps = tf.unstack(x, axis=1)
-            outputs, fw, bw = contrib.stack_bidirectional_rnn(
-                *cells, inputs=steps, dtype=tf.float32
-            )
+            outputs, fw, bw = contrib.stack_bidirectional_rnn(*cells, inputs=steps, **options)
         else:
-            outputs, fw, bw = contrib.stack_bidirectional_dynamic_rnn(
-                *cells, inputs=x, dtype=tf.float32
-            )
+            outputs, fw, bw = contrib.stack_bidirectional_dynamic_rnn(*cells, inputs=x, **options)
         named = named_states(tuple(fw), "layer_fw")
         named.update(named_states(tuple(bw), "layer_bw"))
         named["outputs"] = list(outputs) if unrolled else outputs
-        return Net({"inputs": (x, values)}, named)
+        return Net(inputs, named)
 
     return build
 
@@ -266,6 +294,13 @@ def canonical_cudnn(rng):
     """The names under which a CudnnLSTM layer saves itself."""
     cell = contrib_cudnn().CudnnCompatibleLSTMCell
     return dynamic(lambda: stacked([cell(3), cell(3)]), time_major=True, scope="cudnn_lstm")(rng)
+
+
+def canonical_cudnn_gru(rng):
+    """The names under which a CudnnGRU layer of both directions saves itself."""
+    cell = contrib_cudnn().CudnnCompatibleGRUCell
+    with tf.variable_scope("cudnn_gru"):
+        return stacked_bidirectional(lambda: cell(3), 2)(rng)
 
 
 def contrib_cudnn():
