@@ -43,9 +43,9 @@ def source_options(function: F) -> F:
             "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."
         ),
         click.option(
-            "--residual",
-            is_flag=True,
-            help="Layers as wide as their input add it to their output.",
+            "--residual/--no-residual",
+            default=None,
+            help="Layers as wide as their input add it to their output, or do not.",
         ),
         click.option("--select", metavar="SCOPE", help="One of several stacks, by its scope."),
         click.option(
