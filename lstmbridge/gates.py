@@ -343,6 +343,9 @@ class GateBlocks(Mapping[str, Array]):
     def __getitem__(self, gate: str) -> Array:
         return self._cuts[gate].load()
 
+    def __contains__(self, gate: object) -> bool:
+        return gate in self._cuts  # Mapping's own would load the block to see
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._cuts)
 
