@@ -14,10 +14,10 @@ from onnx import helper
 
 import lstmbridge
 from lstmbridge.contracts import Expression
-from lstmbridge.gates import ONNX_LSTM
 from lstmbridge.model.blocks import Model
 from lstmbridge.targets.onnx.builder import Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.operators import OPERATORS
 from lstmbridge.targets.onnx.wire import tensor_size, write_stream
 
 OWN = "lstmbridge.onnx."
@@ -83,10 +83,17 @@ def _proto(
         producer_name="lstmbridge",
         producer_version=lstmbridge.__version__,
     )
-    own = {EXPRESSIONS: _expressions_json(plan.expressions), OWN + "gate_order": str(ONNX_LSTM)}
+    own = {EXPRESSIONS: _expressions_json(plan.expressions), OWN + "gate_order": _orders(plan)}
     for key, value in sorted({**metadata, **own}.items()):
         proto.metadata_props.add(key=key, value=value)
     return proto
+
+
+def _orders(plan: Plan) -> str:
+    """How the gates lie in each recurrent operator that the graph uses, in ONNX's letters."""
+    used = {node.op_type for node in plan.nodes}
+    orders = {one.name: ", ".join(one.order.letters) for one in OPERATORS.values()}
+    return "; ".join(f"{name}: {orders[name]}" for name in orders if name in used)
 
 
 def _expressions_json(expressions: tuple[Expression, ...]) -> str:
