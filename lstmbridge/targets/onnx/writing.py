@@ -39,7 +39,7 @@ def data_file(path: Path) -> Path:
 
 def write_model(
     plan: Plan, model: Model, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
-) -> None:
+) -> tuple[str, ...]:
     """Write `plan` to `path` and, above protobuf's limit, its weights to `data_file(path)`.
 
     Args:
@@ -48,13 +48,16 @@ def write_model(
         path: where to.
         versions: opset, IR version.
         metadata: what the file carries beside the weights.
+
+    Returns:
+        The names of the files that were written beside `path`.
     """
     proto = _proto(plan, model, versions, metadata)
     total = sum(weight.nbytes for weight in plan.weights)
     if total <= PROTOBUF_LIMIT:
         with path.open("wb") as file:
             _write(file, proto, plan.weights, {})
-        return
+        return ()
     places = _places(plan.weights)
     location = data_file(path).name
     with path.open("wb") as file:
@@ -64,6 +67,7 @@ def write_model(
             if weight.name in places:
                 file.seek(places[weight.name])
                 file.write(_bytes(weight))
+    return (location,)
 
 
 def _proto(
