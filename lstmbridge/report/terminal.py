@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Many
 from os.path import commonpath
 from typing import Any
 
@@ -19,10 +20,21 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
-from lstmbridge.model.blocks import Attachment, Layer
+from lstmbridge.model.blocks import (
+    Attachment,
+    Bidirectional,
+    Block,
+    Highway,
+    Layer,
+    Residual,
+    Sequence,
+)
 from lstmbridge.model.facts import Basis, Fact
 from lstmbridge.report.layout import columns, wrapped
 from lstmbridge.report.picture import INDENT, draw, shape_of, stored_as
+
+Row = tuple[str, str, str, str]
+"""Name, kind, sizes, and where it is stored or what it does."""
 
 _IGNORED_SHOWN = 12
 _DEPARTED_SHOWN = 4
@@ -59,7 +71,7 @@ def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
     return lines
 
 
-def _several(names: Sequence[str]) -> str:
+def _several(names: Many[str]) -> str:
     """Names of layers in a few words: ``layer0, layer2 to layer11``."""
     runs: list[list[str]] = []
     for name in names:
@@ -73,7 +85,7 @@ def _several(names: Sequence[str]) -> str:
     return ", ".join(few)
 
 
-def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
+def _row(place: Layer | Attachment, part: Part) -> Row:
     """Name, kind, sizes and where it is stored."""
     if isinstance(place, Attachment):
         block = place.block
@@ -88,15 +100,25 @@ def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
     return place.name, cell.KIND, sizes, scope.removeprefix(f"{part.name}/")
 
 
-def _layers(part: Part) -> list[str]:
-    """A line for each cell and each block around cells, in columns."""
-    return columns([_row(place, part) for place in part.model.places], indent=4)
+def _rows(block: Block, places: Iterator[Layer | Attachment], part: Part) -> list[Row]:
+    """A row for each place in `block`, and one for each residual, after what it goes around."""
+    if isinstance(block, Bidirectional):
+        children: tuple[Block, ...] = (block.forward, block.backward)
+        return [row for child in children for row in _rows(child, places, part)]
+    if isinstance(block, Sequence):
+        return [row for child in block.blocks for row in _rows(child, places, part)]
+    inner = _rows(block.inner, places, part) if isinstance(block, Highway | Residual) else []
+    if isinstance(block, Residual):
+        size = block.output_size
+        return [*inner, ("", "residual", f"{size} → {size}", f"adds the input of {inner[0][0]}")]
+    return [*inner, _row(next(places), part)]
 
 
 def _part(part: Part) -> list[str]:
     layers = part.model.layers
     title = f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"
-    lines = ["", *wrapped(title), *_layers(part)]
+    rows = _rows(part.model.root, iter(part.model.places), part)
+    lines = ["", *wrapped(title), *columns(rows, indent=4)]
     lines += ["", "    facts"]
     for line in _grouped_facts(part.model.all_facts):
         lines += wrapped(line, INDENT)
@@ -109,7 +131,7 @@ def _part(part: Part) -> list[str]:
     return lines
 
 
-def _left_aside(ignored: Sequence[Ignored], *, verbose: bool) -> list[str]:
+def _left_aside(ignored: Many[Ignored], *, verbose: bool) -> list[str]:
     """Variables that are no part of a layer, those with one reason together."""
     groups: dict[str, list[Ignored]] = {}
     for x in ignored:
