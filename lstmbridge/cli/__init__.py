@@ -17,6 +17,7 @@ import click
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
 from lstmbridge.cli.printing import Printer
+from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import jsonable, terminal
@@ -108,6 +109,7 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 @click.option("--no-verify", is_flag=True, help="Write without proof.")
 @opt.source_options
 @opt.verify_options
+@opt.report_options
 @opt.output_options
 def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None:
     """Convert the recurrent stack in SOURCE and prove that the file computes the same.
@@ -115,6 +117,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     Nothing is written unless every number agrees as closely as rounding allows.
     """
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    reports = Reports(rest, verified=not rest["no_verify"])
     done = api.convert(
         source,
         to=target,
@@ -136,6 +139,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
     printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
     printer.json(jsonable.conversion(done))
+    reports.write(done.verdict, source, (done.artifact.path,))
     sys.exit(done.exit_code)
 
 
@@ -145,10 +149,12 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
 @opt.source_options
 @opt.verify_options
+@opt.report_options
 @opt.output_options
 def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    reports = Reports(rest)
     found = api.verify(
         source,
         *artifacts,
@@ -163,6 +169,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)
+    reports.write(found, source, artifacts)
     sys.exit(found.exit_code)
 
 
