@@ -179,6 +179,8 @@ def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
 
 
 def _difference(name: str, c: OutputComparison) -> str:
+    if c.problem:
+        return f"{name}: {c.problem}, on probe {c.probe}"
     place = ", ".join(map(str, c.worst_index))
     ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{c.ratio:,.3g} times"
     return (
@@ -200,10 +202,7 @@ def _runtime(r: RuntimeResult) -> list[str]:
     departed = [(name, c) for name, c in worst if c.problem or not c.ratio <= 1]
     if departed:
         lines += [f"    {line}" for line in r.diagnosis.splitlines()]
-        lines += [
-            f"    {_difference(name, c) if c.ratio > 1 else f'{name}: {c.problem}'}"
-            for name, c in departed[:_DEPARTED_SHOWN]
-        ]
+        lines += [f"    {_difference(name, c)}" for name, c in departed[:_DEPARTED_SHOWN]]
         more = len(departed) - _DEPARTED_SHOWN
         if more > 0:
             lines.append(f"    and {_plural(more, 'output')} more")
@@ -226,6 +225,15 @@ def _ledger(ledger: LedgerReport) -> list[str]:
     if len(wrong) > _DEPARTED_SHOWN:
         shown.append(f"    and {_plural(len(wrong) - _DEPARTED_SHOWN, 'block')} more")
     return [line, *shown]
+
+
+def _fitted(lines: Many[str]) -> list[str]:
+    """The lines, each within a narrow terminal at its own indent."""
+    return [
+        piece
+        for line in lines
+        for piece in wrapped(line.lstrip(), len(line) - len(line.lstrip()), hang=2)
+    ]
 
 
 def verdict(v: Verdict) -> str:
@@ -258,7 +266,7 @@ def verdict(v: Verdict) -> str:
     if v.not_run:
         lines.append("  not run")
         lines += [f"    {text}" for text in v.not_run]
-    return "\n".join(lines)
+    return "\n".join(_fitted(lines))
 
 
 def conversion(c: Conversion, *, verbose: bool = False) -> str:
@@ -269,7 +277,9 @@ def conversion(c: Conversion, *, verbose: bool = False) -> str:
     hows: dict[tuple[str, str], list[str]] = {}
     for e in c.artifact.expressions:
         hows.setdefault((e.how, e.detail), []).append(e.layer)
-    lines += [f"  {', '.join(who)}: {how}, {detail}" for (how, detail), who in hows.items()]
+    for (how, detail), who in hows.items():
+        lines.append(f"  {_several(who)}: {how}{', ' * bool(detail)}{detail}")
+    lines = _fitted(lines)
     if c.verdict is not None:
         lines.append(verdict(c.verdict))
     else:
