@@ -139,7 +139,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
     printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
     printer.json(jsonable.conversion(done))
-    reports.write(done.verdict, source, (done.artifact.path,))
+    model = done.part.model
+    reports.write(done.verdict, source, (done.artifact.path,), lambda: model)
     sys.exit(done.exit_code)
 
 
@@ -155,10 +156,11 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     reports = Reports(rest)
+    hints = opt.hints_from(rest)
     found = api.verify(
         source,
         *artifacts,
-        hints=opt.hints_from(rest),
+        hints=hints,
         options=opt.verify_options_from(rest),
         runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
@@ -169,7 +171,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)
-    reports.write(found, source, artifacts)
+    reports.write(found, source, artifacts, lambda: api.load(source, hints))
     sys.exit(found.exit_code)
 
 

@@ -120,6 +120,7 @@ def report_options(function: F) -> F:
         click.option(
             "--markdown", type=where, metavar="PATH", help="Report for a pull request's comment."
         ),
+        click.option("--html", type=where, metavar="PATH", help="Report as one page."),
     )(function)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from lstmbridge.contracts import Verdict
 from lstmbridge.errors import UsageError
-from lstmbridge.report import junit, markdown
+from lstmbridge.model.blocks import Model
+from lstmbridge.report import html, junit, markdown
 
-KINDS = ("junit", "markdown")
+KINDS = ("junit", "markdown", "html")
 
 
 class Reports:
@@ -37,8 +38,20 @@ class Reports:
                     where=f"--{kind}",
                 )
 
-    def write(self, verdict: Verdict | None, source: Path, artifacts: tuple[Path, ...]) -> None:
+    def write(
+        self,
+        verdict: Verdict | None,
+        source: Path,
+        artifacts: tuple[Path, ...],
+        model: Callable[[], Model] | None = None,
+    ) -> None:
         """Write what was asked for, whatever the verdict.
+
+        Args:
+            verdict: None: there is none, nothing is written.
+            source: as the user called it.
+            artifacts: likewise.
+            model: gives the network; asked only where it is drawn.
 
         Raises:
             UsageError: the system refuses a file.
@@ -49,6 +62,12 @@ class Reports:
         writers: dict[str, Callable[[], str]] = {
             "junit": lambda: junit.text(verdict, source=str(source), artifacts=named),
             "markdown": lambda: markdown.text(verdict, source=str(source), artifacts=named),
+            "html": lambda: html.text(
+                verdict,
+                source=str(source),
+                artifacts=named,
+                model=None if model is None else model(),
+            ),
         }
         for kind, path in self._wanted.items():
             content = writers[kind]().encode("utf-8", "replace")
