@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
-from os.path import commonpath
 from typing import Any
 
 from lstmbridge.contracts import (
@@ -31,7 +30,7 @@ from lstmbridge.model.blocks import (
 )
 from lstmbridge.model.facts import Basis, Fact
 from lstmbridge.report.layout import columns, wrapped
-from lstmbridge.report.picture import INDENT, draw, shape_of, stored_as
+from lstmbridge.report.picture import INDENT, common_scope, draw, shape_of, stored_as
 
 Row = tuple[str, str, str, str]
 """Name, kind, sizes, and where it is stored or what it does."""
@@ -95,8 +94,7 @@ def _row(place: Layer | Attachment, part: Part) -> Row:
     sizes = f"{cell.input_size} → {cell.output_size}"
     if cell.output_size != cell.units:
         sizes = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
-    scopes = [name.rpartition("/")[0] for name in part.variables.get(place.name, ())]
-    scope = commonpath(scopes) if scopes and all(scopes) else ""
+    scope = common_scope(part.variables.get(place.name, ()))
     return place.name, cell.KIND, sizes, scope.removeprefix(f"{part.name}/")
 
 

@@ -25,7 +25,7 @@ from lstmbridge.model.cells import GRU, LSTM, NAS
 from lstmbridge.model.facts import Fact
 from lstmbridge.report import jsonable, terminal
 from lstmbridge.report.layout import columns, wrapped
-from lstmbridge.report.picture import INDENT, draw, plain
+from lstmbridge.report.picture import INDENT, common_scope, draw, plain
 from lstmbridge.report.samples import SAMPLES
 
 
@@ -223,3 +223,17 @@ def test_a_residual_is_shown_behind_what_it_goes_around() -> None:
     rows = [line.split() for line in shown(model).splitlines()[4:8]]
     assert [row[0] for row in rows] == ["layer0", "layer1", "layer2", "residual"]
     assert " ".join(rows[3][-5:]) == "adds the input of layer1"
+
+
+@pytest.mark.parametrize(
+    ("names", "scope"),
+    [
+        (("a/b/kernel", "a/b/bias"), "a/b"),
+        (("a/b/gates/kernel", "a/b/candidate/kernel"), "a/b"),
+        (("/a/kernel", "b/kernel"), ""),
+        (("kernel",), ""),
+        ((), ""),
+    ],
+)
+def test_the_common_scope_of_any_names(names: tuple[str, ...], scope: str) -> None:
+    assert common_scope(names) == scope
