@@ -16,7 +16,7 @@ import click
 
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
-from lstmbridge.cli.printing import Printer
+from lstmbridge.cli.printing import Printer, echo
 from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
@@ -35,7 +35,7 @@ class _Door(click.Group):
         except LstmBridgeError as error:
             if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
-            click.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             raise SystemExit(error.exit_code) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -44,7 +44,7 @@ class _Door(click.Group):
         except Exception as error:
             if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
-            click.echo(
+            echo(
                 f"error: lstmbridge itself failed: {type(error).__name__}: {error}\n"
                 "  what to do: this is a defect; please report it with the output of --debug",
                 err=True,

@@ -18,6 +18,20 @@ _PATIENCE = 1.0
 """Seconds of work before a terminal is shown progress."""
 
 
+def echo(text: str, *, err: bool) -> None:
+    """Print `text`, whatever names a file put into it and whatever the terminal can show.
+
+    Control characters are shown, not sent: a variable's name does not steer a terminal.
+    """
+    stream = sys.stderr if err else sys.stdout
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower()
+    utf8 = encoding.replace("-", "").startswith("utf")
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    if not utf8:
+        shown = plain(shown).encode("ascii", "backslashreplace").decode()
+    click.echo(shown, err=err)
+
+
 class Printer:
     """Prints one command's answer.
 
@@ -43,18 +57,19 @@ class Printer:
         """The answer, for a person."""
         self._end_progress()
         if not self._quiet:
-            self._echo(text, err=self._human_to_stderr)
+            echo(text, err=self._human_to_stderr)
 
     def warn(self, texts: Iterable[str]) -> None:
         """What should not be overlooked: always said, on standard error."""
         for text in texts:
-            self._echo(f"warning: {text}", err=True)
+            echo(f"warning: {text}", err=True)
 
     def json(self, body: Any) -> None:
         """The answer, for a program."""
         if self._json_to is None:
             return
-        text = json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False)
+        # names may hold what the terminal's encoding lacks, or what no encoding has
+        text = json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False)
         if self._json_to == "-":
             click.echo(text)
             return
@@ -81,11 +96,3 @@ class Printer:
         if self._progress_shown:
             click.echo("\r" + " " * 90 + "\r", nl=False, err=True)
             self._progress_shown = False
-
-    @staticmethod
-    def _echo(text: str, *, err: bool) -> None:
-        stream = sys.stderr if err else sys.stdout
-        encoding = (getattr(stream, "encoding", None) or "ascii").lower()
-        if not encoding.replace("-", "").startswith("utf"):
-            text = plain(text).encode("ascii", "replace").decode()
-        click.echo(text, err=err)

@@ -198,6 +198,19 @@ def test_a_terminal_without_utf8_gets_plain_signs(process: Any, command: Any) ->
     assert "?" not in answer.out
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_names_do_not_steer_a_terminal_nor_break_it(
+    process: Any, kernel: Any, checkpoint: Any, encoding: str
+) -> None:
+    scope = "\x1b[31mnetz\N{LATIN SMALL LETTER U WITH DIAERESIS}\N{SNOWMAN}/"
+    source = checkpoint({scope + name: numbers for name, numbers in kernel.items()})
+    answer = process("inspect", source, "--json", "-", PYTHONIOENCODING=encoding)
+    assert answer.code == 0
+    assert answer.body["parts"][0]["name"] == scope + "rnn"
+    assert "\x1b" not in answer.said
+    assert "\\x1b[31mnetz" in answer.err
+
+
 def test_a_reader_that_went_away_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m lstmbridge explain LSTM | head -1; echo ${{PIPESTATUS[0]}}"
     with os.popen(f"cd {ROOT} && bash -c '{command}' 2>&1") as shell:
