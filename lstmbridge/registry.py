@@ -22,6 +22,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "lstmbridge.targets": {
         "onnx": "lstmbridge.targets.onnx:OnnxTarget",
         "torch": "lstmbridge.targets.torch:TorchTarget",
+        "torch-export": "lstmbridge.targets.torch:TorchExportTarget",
     },
     "lstmbridge.runtimes": {
         "oracle": "lstmbridge.runtimes.oracle:Oracle",
@@ -29,6 +30,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "onnxruntime-cuda": "lstmbridge.runtimes.onnxruntime:OnnxRuntimeCuda",
         "torch": "lstmbridge.runtimes.pytorch:TorchCpu",
         "torch-cuda": "lstmbridge.runtimes.pytorch:TorchCuda",
+        "torch-export": "lstmbridge.runtimes.pytorch:TorchExport",
         "tensorflow": "lstmbridge.runtimes.tensorflow:TensorFlow",
     },
 }

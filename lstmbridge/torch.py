@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lstmbridge.targets.torch.modules import BridgeModule
+    from torch import nn
 
 __all__ = ["load"]
 
 
-def load(path: str | Path) -> BridgeModule:
-    """The `torch.nn.Module` that runs an artifact of ``--to torch``.
+def load(path: str | Path) -> nn.Module:
+    """The `torch.nn.Module` that runs an artifact of ``--to torch`` or ``--to torch-export``.
 
     It is called with the artifact's names and returns tensors by the artifact's names::
 
@@ -27,14 +27,23 @@ def load(path: str | Path) -> BridgeModule:
     ``.to(device)``. It comes on the CPU, in the file's dtype, in evaluation mode (cuDNN needs
     ``module.train()`` to compute gradients). No code in the file is run.
 
+    A ``.pt2`` gives the exported program as `torch.export.load` gives it, after a look at the
+    file, which that function would trust. It is called with names only, and with all of them::
+
+        program = lstmbridge.torch.load("model.pt2")
+        out = program(inputs=inputs)
+
     Args:
-        path: a ``.pt`` or ``.safetensors`` file that lstmbridge wrote.
+        path: a ``.pt``, ``.safetensors`` or ``.pt2`` file that lstmbridge wrote.
 
     Raises:
         NotRecognised: a state dict or another file that lstmbridge did not write.
         SourceUnreadable: missing, truncated, corrupt, or a pickle that holds code.
         RuntimeUnavailable: PyTorch is not installed.
     """
-    from lstmbridge.targets.torch.loader import load_module
+    from lstmbridge.targets.torch import loader
+    from lstmbridge.targets.torch.archive import SUFFIX, is_ours
 
-    return load_module(Path(path))
+    path = Path(path)
+    program = path.suffix == SUFFIX or is_ours(path)
+    return loader.load_program(path) if program else loader.load_module(path)

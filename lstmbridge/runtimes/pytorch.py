@@ -1,4 +1,4 @@
-"""PyTorch on the CPU and on CUDA. The package is imported when a session is opened.
+"""PyTorch on the CPU and on CUDA, and exported programs on the CPU. Imported when opened.
 
 An artifact is loaded as its user will load it: by the public door `lstmbridge.torch.load`, which
 is looked up by name when it is needed, as any other package's loader is.
@@ -32,6 +32,10 @@ INSTALL = "pip install 'lstmbridge[torch]'"
 INSTALL_CUDA = "install a CUDA build of PyTorch: https://pytorch.org/get-started/locally"
 _DOOR = "lstmbridge.torch"
 _DRIVER = Path("/proc/driver/nvidia/version")
+_OF_TORCH = (
+    RuntimeError, TypeError, ValueError, MemoryError, OSError,
+    AssertionError, IndexError, KeyError,  # an exported program's guards and its loops
+)  # fmt: skip
 
 
 def installed_version() -> str:
@@ -59,12 +63,19 @@ class TorchCpu:
         return RuntimeInfo(self.name, available=False, reason=reason, install=INSTALL)
 
     def open(self, subject: Artifact | Model) -> TorchSession:
-        """Load an artifact of the torch target.
+        """Load an artifact of the target that this runtime runs.
 
         Raises:
             RuntimeUnavailable: no PyTorch, or `subject` is something else.
         """
-        return TorchSession(_module(subject, self.name), _precision(subject), self.name, "cpu")
+        return TorchSession(_module(subject, self), _precision(subject), self.name, "cpu")
+
+
+class TorchExport(TorchCpu):
+    """An exported program on the CPU, as `torch.export.load` gives it."""
+
+    name = "torch-export"
+    runs = "torch-export"
 
 
 class TorchCuda:
@@ -110,7 +121,7 @@ class TorchCuda:
                 where=self.name,
                 advice=INSTALL_CUDA,
             )
-        module = _module(subject, self.name)
+        module = _module(subject, self)
         with _translated("move the module to the device", self.name):
             module = module.to("cuda:0")
         return TorchSession(module, _precision(subject), self.name, "cuda:0")
@@ -148,7 +159,7 @@ class TorchSession:
 
         array = np.asarray(array)
         if array.dtype.kind in "iu":
-            return torch.from_numpy(array.astype(np.int64)).to(self._place)
+            return torch.from_numpy(array.astype(np.int32)).to(self._place)
         # by way of float64, which holds every narrower number and which torch can take
         return torch.from_numpy(array.astype(np.float64)).to(self._place, self._dtype)
 
@@ -164,14 +175,14 @@ class TorchSession:
         self._module = None
 
 
-def _module(subject: Artifact | Model, runtime: str) -> Any:
-    if not isinstance(subject, Artifact) or subject.target != "torch":
+def _module(subject: Artifact | Model, runtime: TorchCpu | TorchCuda) -> Any:
+    if not isinstance(subject, Artifact) or subject.target != runtime.runs:
         raise RuntimeUnavailable(
-            "PyTorch was given something that is no file of the torch target",
-            expected="an artifact of --to torch",
-            where=runtime,
+            f"PyTorch was given something that is no file of the {runtime.runs} target",
+            expected=f"an artifact of --to {runtime.runs}",
+            where=runtime.name,
         )
-    with _translated("load the artifact", runtime):
+    with _translated("load the artifact", runtime.name):
         return importlib.import_module(_DOOR).load(subject.path)
 
 
@@ -220,7 +231,7 @@ def _translated(what: str, runtime: str) -> Iterator[None]:
         raise RuntimeUnavailable(
             error.read, expected=error.expected, where=runtime, advice=error.advice
         ) from error
-    except (RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:
+    except _OF_TORCH as error:
         text = " ".join(str(error).split())
         raise RuntimeUnavailable(
             f"PyTorch declined to {what}: {text[:400]}", where=runtime

@@ -104,6 +104,7 @@ _ONNX: Mapping[str, Capability] = {
     "gate_activation:selu": _stepped("the operator has no Selu"),
     "gate_activation:relu6": _stepped("the operator has no relu6"),
     "dtype:float16": _NATIVE,
+    "dtype:bfloat16": Capability("rewritten", "widened to float32, exactly"),
     "dtype:float32": _NATIVE,
     "dtype:float64": _stepped("ONNX Runtime has no LSTM, GRU or RNN in double"),
 }
@@ -148,7 +149,16 @@ _TORCH: Mapping[str, Capability] = {
     "dtype:float64": _NATIVE,
 }  # fmt: skip
 
-CAPABILITIES: Mapping[str, Mapping[str, Capability]] = {"onnx": _ONNX, "torch": _TORCH}
+_TORCH_EXPORT: Mapping[str, Capability] = {
+    **_TORCH,
+    "states": Capability("native", "fed always or never: a program has no optional inputs"),
+}
+
+CAPABILITIES: Mapping[str, Mapping[str, Capability]] = {
+    "onnx": _ONNX,
+    "torch": _TORCH,
+    "torch-export": _TORCH_EXPORT,
+}
 """target -> feature -> how. A feature that stands nowhere is refused.
 
 A row that begins with a kind of cell (``"RNN activation:relu"``) holds for that kind, in place of

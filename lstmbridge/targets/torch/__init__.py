@@ -4,6 +4,7 @@ Importing this package does not import torch; `modules` and `namespace` do, and 
 imported by functions that need them.
 """
 
+from lstmbridge.targets.torch.export_target import TorchExportTarget
 from lstmbridge.targets.torch.target import TorchTarget
 
-__all__ = ["TorchTarget"]
+__all__ = ["TorchExportTarget", "TorchTarget"]

@@ -17,7 +17,14 @@ import numpy as np
 
 from lstmbridge.contracts import Expression
 from lstmbridge.model.cells import Cell
-from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH, Signature, TensorSpec
+from lstmbridge.model.signature import (
+    INPUTS,
+    OUTPUTS,
+    SEQUENCE_LENGTH,
+    Signature,
+    States,
+    TensorSpec,
+)
 from lstmbridge.targets.torch.native import MODES, Mode
 from lstmbridge.targets.torch.structure import Skeleton
 
@@ -236,16 +243,31 @@ def states_of(node: Node) -> Iterator[tuple[str, str, int]]:
                     yield name, state, width
 
 
-def signature(architecture: Architecture, dtype: np.dtype[Any]) -> Signature:
-    """Names and shapes of the module's `forward`: lengths and initial states are optional."""
+def signature(
+    architecture: Architecture,
+    dtype: np.dtype[Any],
+    *,
+    states: States = States.OPTIONAL,
+    lengths: bool | None = None,
+) -> Signature:
+    """Names and shapes of what goes in and comes out.
+
+    Args:
+        architecture: the network.
+        dtype: of its tensors.
+        states: how it takes initial states.
+        lengths: does it take lengths? None: they may be left out.
+    """
     root = architecture.root
-    inputs = [
-        TensorSpec(INPUTS, ("batch", "time", root.input_size), dtype),
-        TensorSpec(SEQUENCE_LENGTH, ("batch",), np.dtype(np.int32), optional=True),
-    ]
+    inputs = [TensorSpec(INPUTS, ("batch", "time", root.input_size), dtype)]
+    if lengths is not False:
+        integers = np.dtype(np.int32)
+        inputs.append(TensorSpec(SEQUENCE_LENGTH, ("batch",), integers, optional=lengths is None))
     outputs = [TensorSpec(OUTPUTS, ("batch", "time", root.output_size), dtype)]
     for name, state, width in states_of(root):
         shape = ("batch", width)
-        inputs.append(TensorSpec(f"initial_{name}_{state}", shape, dtype, optional=True))
         outputs.append(TensorSpec(f"{name}_{state}", shape, dtype))
+        if states is not States.NONE:
+            optional = states is States.OPTIONAL
+            inputs.append(TensorSpec(f"initial_{name}_{state}", shape, dtype, optional=optional))
     return Signature(tuple(inputs), tuple(outputs))

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from lstmbridge.model.equations import Step, no_tap
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.equations import bind, no_tap
+from lstmbridge.targets.torch.namespace import TorchOps
 
 Finals = dict[str, Tensor]
 
@@ -81,19 +83,20 @@ class Call:
         return y.index_copy(0, rows, some), new
 
     def steps(
-        self, bound: Step[Tensor], x: Tensor, states: Mapping[str, Tensor], output_size: int
+        self, cell: Cell, weights: Mapping[str, Tensor], x: Tensor, states: Mapping[str, Tensor]
     ) -> tuple[Tensor, Finals]:
         """Run the equations of a cell, one step after another.
 
         Args:
-            bound: the cell's equations.
+            cell: its structure and constants.
+            weights: its numbers, by the names of `equations.weights_of`.
             x: (batch, time, features).
             states: (batch, width) each, by name.
-            output_size: features of y.
 
         Returns:
             y (batch, time, features) and the final states.
         """
+        bound = bind(TorchOps(x.dtype, x.device), cell, weights)
         state, outputs = dict(states), []
         alive = self.alive(x.shape[1])
         for t, z in enumerate(bound.input_product(x.transpose(0, 1)).unbind(0)):
@@ -102,7 +105,7 @@ class Call:
                 output, new = held(alive[:, t, None], output, new, state)
             outputs.append(output)
             state = new
-        y = torch.stack(outputs, dim=1) if outputs else x.new_zeros((len(x), 0, output_size))
+        y = torch.stack(outputs, dim=1) if outputs else x.new_zeros((len(x), 0, cell.output_size))
         return y, state
 
 

@@ -85,21 +85,32 @@ def format_of(path: Path) -> str | None:
     return None
 
 
-def import_torch(purpose: str) -> Any:
-    """The module `torch`.
+def import_torch(purpose: str, least: str = "2.2") -> Any:
+    """The module `torch`, of release `least` or later.
 
     Raises:
-        RuntimeUnavailable: PyTorch is not installed, or does not import.
+        RuntimeUnavailable: PyTorch is not installed, does not import, or is too old.
     """
     try:
         import torch
     except (ImportError, OSError) as error:
         raise RuntimeUnavailable(
             f"PyTorch cannot be imported: {error}",
-            expected=f"PyTorch 2.2 or later, {purpose}",
+            expected=f"PyTorch {least} or later, {purpose}",
             advice="pip install 'lstmbridge[torch]', or choose a name that ends in .safetensors",
         ) from error
+    version = str(torch.__version__)
+    if _release(version) < _release(least):
+        raise RuntimeUnavailable(
+            f"PyTorch {version} is too old",
+            expected=f"PyTorch {least} or later, {purpose}",
+            advice="pip install --upgrade torch, or convert --to torch",
+        )
     return torch
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 # --- writing ---------------------------------------------------------------------------------

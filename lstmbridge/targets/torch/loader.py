@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.gates import Weights
+from lstmbridge.targets.torch import archive
 from lstmbridge.targets.torch.architecture import Architecture, root_owners
 from lstmbridge.targets.torch.codec import from_json
 from lstmbridge.targets.torch.files import Content, import_torch, load, tensor_of
+from lstmbridge.targets.torch.harmless import refuse_harmful
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lstmbridge.targets.torch.modules import BridgeModule
 
 ARCHITECTURE = "lstmbridge.torch"
@@ -52,12 +59,8 @@ def load_module(path: Path) -> BridgeModule:
     torch = import_torch("to run the artifact")
     content = load(path)
     if content is None:
-        raise NotRecognised(
-            f"{path.name} was not written by lstmbridge --to torch",
-            expected="a .pt or .safetensors file with lstmbridge's metadata",
-            where=str(path),
-            advice="load a state dict of your own with torch.load and load_state_dict",
-        )
+        advice = "load a state dict of your own with torch.load and load_state_dict"
+        raise _foreign(path, "a .pt or .safetensors file", advice)
     architecture = architecture_of(content, path)
     from lstmbridge.targets.torch.modules import build
 
@@ -76,9 +79,55 @@ def load_module(path: Path) -> BridgeModule:
     have = {key: (tuple(a.shape), str(a.dtype)) for key, a in content.tensors.items()}
     if wanted != have:
         raise _unfit(wanted, have, path)
+    return _fill(module, content.tensors)
+
+
+def filled(architecture: Architecture, tensors: Mapping[str, Weights]) -> BridgeModule:
+    """The module of `architecture` with `tensors` in it, on the CPU, in evaluation mode."""
+    import torch
+
+    from lstmbridge.targets.torch.modules import build
+
+    with torch.device("meta"):
+        module = build(architecture)
+    return _fill(module, tensors)
+
+
+def _fill(module: BridgeModule, tensors: Mapping[str, Weights]) -> BridgeModule:
     module = module.to_empty(device="cpu")
-    module.load_state_dict({key: tensor_of(w.load()) for key, w in content.tensors.items()})
+    module.load_state_dict({key: tensor_of(w.load()) for key, w in tensors.items()})
     return module.eval()
+
+
+def load_program(path: Path) -> nn.Module:
+    """The exported program in `path`, ready to be called.
+
+    Raises:
+        NotRecognised: lstmbridge did not write it.
+        SourceUnreadable: missing, broken, or more than a network. RuntimeUnavailable: no
+        PyTorch, or one that is too old.
+    """
+    torch = import_torch("to run the artifact", "2.9")
+    if archive.read(path) is None:
+        advice = "load a program that you trust with torch.export.load"
+        raise _foreign(path, f"a {archive.SUFFIX} file", advice)
+    refuse_harmful(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on buffers that PyTorch itself made
+            program: nn.Module = torch.export.load(path).module()
+    except Exception as error:  # whatever a damaged graph makes the reader raise
+        raise archive.broken(path, " ".join(str(error).split())[:400]) from error
+    return program
+
+
+def _foreign(path: Path, expected: str, advice: str) -> NotRecognised:
+    return NotRecognised(
+        f"{path.name} was not written by lstmbridge",
+        expected=f"{expected} with lstmbridge's metadata",
+        where=str(path),
+        advice=advice,
+    )
 
 
 def _unfit(

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from lstmbridge.arrays import activation
 from lstmbridge.errors import UsageError
-from lstmbridge.model.equations import bind
 from lstmbridge.model.equations.wrappers import highway
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 from lstmbridge.targets.torch.architecture import (
@@ -211,8 +210,7 @@ class EquationModule(BridgeModule):
         """See `BridgeModule.run`."""
         node = self.node
         states = {s: call.start(node.name, s, x, width) for s, width in node.state_sizes.items()}
-        bound = bind(TorchOps(x.dtype, x.device), node.cell, dict(self.named_parameters()))
-        y, finals = call.steps(bound, x, states, node.output_size)
+        y, finals = call.steps(node.cell, dict(self.named_parameters()), x, states)
         call.finals |= {f"{node.name}_{state}": final for state, final in finals.items()}
         return y
 

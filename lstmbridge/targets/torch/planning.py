@@ -35,13 +35,18 @@ from lstmbridge.targets.torch.native import mode_of, needs_bias, projection_of
 from lstmbridge.targets.torch.structure import skeleton_of
 
 
-def plan(model: Model, dtype: np.dtype[Any]) -> Architecture:
+def plan(model: Model, dtype: np.dtype[Any], target: str = "torch") -> Architecture:
     """How `model` is said in PyTorch.
+
+    Args:
+        model: the network.
+        dtype: of the artifact's tensors.
+        target: the column of the capability table that is asked.
 
     Raises:
         CannotExpress: a feature or a topology that this target does not know.
     """
-    planner = _Planner(model, dtype)
+    planner = _Planner(model, dtype, target)
     root = planner.node(model.root)
     planner.finish()
     if not isinstance(root, Series | TwoWay | Native) or (
@@ -54,11 +59,12 @@ def plan(model: Model, dtype: np.dtype[Any]) -> Architecture:
 class _Planner:
     """Walks the blocks in the order of `Model.layers` and `Model.attachments`."""
 
-    def __init__(self, model: Model, dtype: np.dtype[Any]) -> None:
+    def __init__(self, model: Model, dtype: np.dtype[Any], target: str) -> None:
         self._layers = list(model.layers)
         self._attachments = list(model.attachments)
         self.expressions: list[Expression] = []
         self._dtype = dtype
+        self._target = target
 
     def finish(self) -> None:
         """Raise ValueError when something of the model has no place."""
@@ -108,7 +114,7 @@ class _Planner:
     def _layer(self) -> Native | Equations:
         layer = self._layers.pop(0)
         cell = layer.cell
-        how = express("torch", layer, features_of(cell, self._dtype))
+        how = express(self._target, layer, features_of(cell, self._dtype))
         if how.how == "native" and projection_of(cell) >= cell.units:
             reason = "torch.nn.LSTM projects to fewer features than units only"
             how = Expression(layer.name, "stepped", reason)

@@ -55,7 +55,7 @@ class TorchTarget:
             OSError: as the system says.
         """
         suffix_of(path)
-        dtype = _dtype(model, options)
+        dtype = requested_dtype(model, options)
         architecture = plan(model, dtype)
         tensors = state_dict(model, architecture, dtype)
         strings = {**metadata, ARCHITECTURE: to_json(architecture)}
@@ -159,7 +159,12 @@ def ledger_of(
         ) from error
 
 
-def _dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:
+def requested_dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:
+    """The dtype of an artifact's tensors.
+
+    Raises:
+        UsageError: the one asked for is unknown.
+    """
     if options.dtype is None:
         return stored_dtype(model)
     if options.dtype not in DTYPES:
@@ -168,10 +173,11 @@ def _dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:
             expected=f"one of {', '.join(DTYPES)}",
             where="--dtype",
         )
-    return _numpy_dtype(options.dtype)
+    return numpy_dtype(options.dtype)
 
 
-def _numpy_dtype(name: str) -> np.dtype[Any]:
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype that a file calls `name`."""
     import ml_dtypes
 
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
@@ -191,7 +197,7 @@ def _artifact(path: Path, architecture: Architecture, strings: Mapping[str, str]
     return Artifact(
         path=path,
         target="torch",
-        signature=signature(architecture, _numpy_dtype(architecture.dtype)),
+        signature=signature(architecture, numpy_dtype(architecture.dtype)),
         precision=architecture.dtype,
         expressions=architecture.expressions,
         metadata=dict(strings),

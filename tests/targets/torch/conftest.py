@@ -412,6 +412,12 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab whose folder the tests of a file share: for what takes time to write."""
+    return Lab(tmp_path_factory.mktemp("shelf"))
+
+
 @pytest.fixture(params=list(ZOO))
 def kind(request: pytest.FixtureRequest) -> str:
     """The name of each network of the zoo."""

@@ -112,10 +112,17 @@ def test_what_one_module_of_torch_can_say_loads_into_a_plain_one(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_the_usage_lines_run_and_give_the_same_numbers(
-    kind: str, suffix: str, dtype: str, lab: Any
-) -> None:
+def test_the_usage_lines_run_and_give_the_same_numbers(kind: str, suffix: str, lab: Any) -> None:
+    compare_usage(kind, suffix, "float32", lab)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("name", ["gru, two ways stacked", "rnn, relu", "projected", "no bias"])
+def test_the_usage_lines_name_the_dtype(name: str, dtype: str, lab: Any) -> None:
+    compare_usage(name, ".safetensors", dtype, lab)
+
+
+def compare_usage(kind: str, suffix: str, dtype: str, lab: Any) -> None:
     importlib.import_module("safetensors.torch")
     model = lab.model(kind, dtype=np.float32)
     artifact = write(model, lab.folder, suffix, dtype=dtype)
