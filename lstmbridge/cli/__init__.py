@@ -21,6 +21,7 @@ from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import jsonable, terminal
+from lstmbridge.targets.capability import CAPABILITIES
 
 _SOURCE = click.argument("source", type=click.Path(path_type=Path))
 _INTERNAL_ERROR = 70
@@ -85,7 +86,9 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 
 @main.command()
 @_SOURCE
-@click.option("--to", "target", required=True, metavar="TARGET", help="onnx or torch.")
+@click.option(
+    "--to", "target", required=True, metavar="TARGET", help=f"One of {', '.join(CAPABILITIES)}."
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Default: SOURCE's name, here."
 )

@@ -15,6 +15,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from lstmbridge.registry import claimants
+
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
 SEED = FIXTURES / "tf115-seed-bare" / "model.ckpt"
@@ -123,6 +125,12 @@ def test_explain_prints_a_cell_and_without_one_lists_them(run: Any) -> None:
 def test_help_and_version_end_well(run: Any) -> None:
     for arguments in (["--help"], ["--version"], ["convert", "--help"], ["explain", "-h"]):
         assert run(*arguments).code == 0
+
+
+def test_the_help_of_convert_names_every_target_that_there_is(run: Any) -> None:
+    text = run("convert", "--help").out
+    for target in claimants("lstmbridge.targets"):
+        assert target in text
 
 
 def test_an_artifact_has_the_sources_name_by_default(
