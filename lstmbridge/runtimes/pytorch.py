@@ -15,6 +15,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,11 @@ def installed_version() -> str:
         return "unknown"
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """(2, 13) of ``2.13.0+cpu``; what is no number counts as the newest."""
+    return tuple(int(part) if part.isdigit() else 999 for part in version.split(".")[:2])
+
+
 class TorchCpu:
     """PyTorch on the CPU, with as many threads as it takes. Implements `contracts.Runtime`."""
 
@@ -76,6 +82,14 @@ class TorchExport(TorchCpu):
 
     name = "torch-export"
     runs = "torch-export"
+
+    def info(self) -> RuntimeInfo:
+        """Is a PyTorch installed that knows such programs? Imports nothing."""
+        info = super().info()
+        if not info.available or _release(info.version) >= (2, 9):
+            return info
+        reason = f"PyTorch {info.version} is older than 2.9"
+        return replace(info, available=False, reason=reason, install=f"{INSTALL} --upgrade")
 
 
 class TorchCuda:

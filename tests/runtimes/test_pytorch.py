@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lstmbridge.contracts import Artifact, Signature, TargetOptions
+from lstmbridge.contracts import Artifact, Signature, States, TargetOptions
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.gates import GateBlocks
 from lstmbridge.model.blocks import Model, Recurrent, Sequence
@@ -19,8 +19,8 @@ from lstmbridge.model.cells import LSTM
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.runtimes import pytorch
-from lstmbridge.runtimes.pytorch import TorchCpu, TorchCuda
-from lstmbridge.targets.torch import TorchTarget
+from lstmbridge.runtimes.pytorch import TorchCpu, TorchCuda, TorchExport
+from lstmbridge.targets.torch import TorchExportTarget, TorchTarget
 
 
 def network(dtype: Any = np.float32, *, peephole: bool = False) -> Model:
@@ -131,19 +131,90 @@ def test_a_broken_artifact_is_declined(tmp_path: Path) -> None:
         TorchCpu().open(artifact)
 
 
-@pytest.mark.parametrize("runtime", [TorchCpu(), TorchCuda()], ids=lambda r: r.name)
-def test_anything_but_a_torch_artifact_is_declined(
-    runtime: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    onnx = Artifact(Path("x.onnx"), "onnx", Signature((), ()), "float32")
-    for subject in (network(), onnx):
+@pytest.mark.parametrize(
+    "runtime", [TorchCpu(), TorchCuda(), TorchExport()], ids=lambda runtime: runtime.name
+)
+def test_anything_but_an_artifact_of_its_own_target_is_declined(runtime: Any) -> None:
+    names = {"onnx", "torch", "torch-export"} - {runtime.runs}
+    others = [Artifact(Path("x"), name, Signature((), ()), "float32") for name in names]
+    for subject in (network(), *others):
         with pytest.raises(RuntimeUnavailable):
             runtime.open(subject)
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """An exported network of one native and one stepped layer that takes lengths and states."""
+    pytest.importorskip("torch", "2.9")
+    options = TargetOptions(states=States.REQUIRED, sequence_length=True)
+    path = tmp_path_factory.mktemp("program") / "model.pt2"
+    return TorchExportTarget().write(network(np.float64, peephole=True), path, options, {})
+
+
+def fed(**more: np.ndarray) -> dict[str, np.ndarray]:
+    """`feeds`, and every state."""
+    rng = np.random.default_rng(7)
+    names = [f"initial_layer{k}_{state}" for k in (0, 1) for state in "hc"]
+    return feeds() | {name: rng.normal(size=(3, 4)) for name in names} | more
+
+
+@pytest.mark.torch
+def test_an_exported_program_gives_the_models_outputs(program: Artifact) -> None:
+    with TorchExport().open(program) as session:
+        outputs = session.run(fed())
+        assert (session.precision, session.device) == ("float64", "cpu")
+    for name, value in forward(network(np.float64, peephole=True), fed()).items():
+        np.testing.assert_allclose(outputs.pop(name), value, atol=1e-12, strict=True)
+    assert not outputs
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"inputs": np.zeros((3, 5, 9))},
+        {"inputs": np.zeros((3, 0, 3))},
+        {"inputs": np.zeros((4, 5, 3))},
+        {"other": np.zeros(1)},
+        {"sequence_length": np.array([9, 0, 0])},
+        {"sequence_length": np.array([1, 2])},
+        {"initial_layer0_c": np.zeros((3, 5))},
+    ],
+    ids=str,
+)
+def test_what_an_exported_program_does_not_take_is_declined(
+    program: Artifact, wrong: dict[str, np.ndarray]
+) -> None:
+    with (
+        TorchExport().open(program) as session,
+        pytest.raises(RuntimeUnavailable, match="PyTorch declined to run the module"),
+    ):
+        session.run(fed(**wrong))
+
+
+@pytest.mark.torch
+def test_an_exported_program_that_lacks_a_feed_is_declined(program: Artifact) -> None:
+    lacking = fed()
+    lacking.pop("initial_layer1_h")
+    with (
+        TorchExport().open(program) as session,
+        pytest.raises(RuntimeUnavailable, match="initial_layer1_h"),
+    ):
+        session.run(lacking)
+
+
+def test_an_old_pytorch_runs_no_exported_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"2.2.2+cu121": False, "2.8.1": False, "2.9.0": True, "2.13.0a0+git": True}
+    for version, able in versions.items():
+        monkeypatch.setattr(pytorch, "installed_version", lambda version=version: version)
+        info = TorchExport().info()
+        assert (info.available, info.version) == (able, version)
+        assert able or ("older than 2.9" in info.reason and "--upgrade" in info.install)
+
+
 def test_where_pytorch_is_absent_the_runtimes_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pytorch, "installed_version", lambda: "")
-    for runtime in (TorchCpu(), TorchCuda()):
+    for runtime in (TorchCpu(), TorchCuda(), TorchExport()):
         info = runtime.info()
         assert not info.available
         assert info.reason == "PyTorch is not installed"
@@ -163,8 +234,8 @@ def test_a_build_for_the_cpu_offers_no_cuda(monkeypatch: pytest.MonkeyPatch) -> 
 def test_asking_whether_it_is_here_imports_no_pytorch() -> None:
     code = (
         "import sys\n"
-        "from lstmbridge.runtimes.pytorch import TorchCpu, TorchCuda\n"
-        "TorchCpu().info(); TorchCuda().info()\n"
+        "from lstmbridge.runtimes.pytorch import TorchCpu, TorchCuda, TorchExport\n"
+        "TorchCpu().info(); TorchCuda().info(); TorchExport().info()\n"
         "import lstmbridge.torch\n"
         "print(sorted({'torch', 'onnx', 'safetensors'} & set(sys.modules)))"
     )
