@@ -71,14 +71,26 @@ def check_expressible(model: Model) -> None:
     Raises:
         RuntimeUnavailable: naming the layer and the feature.
     """
+    for attachment in model.attachments:
+        raise RuntimeUnavailable(
+            f"{attachment.name} stands between TensorFlow's cells",
+            expected="cells alone, or with residual connections",
+            where=NAME,
+        )
     for layer in model.layers:
-        cell = layer.cell
+        cell = _lstm_of(layer)
         if cell.gate_activation.value != "sigmoid":
             raise _declined(layer, f"gates with {cell.gate_activation.value}: its are sigmoid")
         if cell.activation.value not in _ACTIVATIONS:
             raise _declined(layer, f"activation {cell.activation.value}")
         if str(cell.dtype) not in _DTYPES or cell.dtype != model.dtype:
             raise _declined(layer, f"dtype {cell.dtype} in a network of {model.dtype}")
+
+
+def _lstm_of(layer: Layer) -> LSTM:
+    if not isinstance(layer.cell, LSTM):
+        raise _declined(layer, f"form for {layer.cell.KIND}")
+    return layer.cell
 
 
 def _declined(layer: Layer, what: str) -> RuntimeUnavailable:
@@ -175,7 +187,7 @@ class _Builder:
                 self.placeholder(layer.initial_name(state), (None, width))
                 for state, width in layer.cell.state_sizes.items()
             )
-            return self._lstm_cell(layer.cell), [layer], self._rnn.LSTMStateTuple(c=c, h=h)
+            return self._lstm_cell(_lstm_of(layer)), [layer], self._rnn.LSTMStateTuple(c=c, h=h)
         if isinstance(block, Residual):
             cell, layers, initial = self._cell(block.inner, x)
             return self._rnn.ResidualWrapper(cell), layers, initial
@@ -206,7 +218,7 @@ class _Builder:
             self.finals[layer.state_name("h")] = states[2 * k + 1]
         single = [leaf for cell in cells for leaf in _lstm_cells(cell)]
         for lstm, layer in zip(single, layers, strict=True):
-            numbers = _variables(layer.cell)
+            numbers = _variables(_lstm_of(layer))
             for variable in lstm.weights:
                 name = variable.name.split(":")[0]
                 key = next(k for k in _LONGEST_FIRST if name.endswith(k))

@@ -35,5 +35,5 @@ def test_finite_weights_pass() -> None:
 
 def test_strict_names_what_is_merely_assumed() -> None:
     refuse_assumptions(model(np.eye(2)))
-    with pytest.raises(FactMissing, match="layer0.activation"):
+    with pytest.raises(FactMissing, match=r"layer0\.activation"):
         refuse_assumptions(model(np.eye(2), Fact.assumed("tanh", "default")))
