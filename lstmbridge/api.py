@@ -43,7 +43,7 @@ from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
 from lstmbridge.sources import open_source
-from lstmbridge.staging import check_destination, sha256_of, staged
+from lstmbridge.staging import check_destination, refuse_clashes, sha256_of, staged
 from lstmbridge.subjects import subjects_of
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify import verify as compare
@@ -146,6 +146,7 @@ def convert(
     runtimes: Sequence[str] = (),
     strict: bool = False,
     force: bool = False,
+    reports: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert the stack in `path` and verify the file that results, by reading it back.
@@ -160,6 +161,8 @@ def convert(
         runtimes: run these only; by default all that are here and run this target.
         strict: a fact that is merely assumed is an error.
         force: replace an existing file.
+        reports: files that the caller will write afterwards: refused where they are the
+            artifact or a file of the source.
         progress: called as the work advances.
 
     Returns:
@@ -176,6 +179,7 @@ def convert(
         part = _choose(recognition, source.path)
         alone = len(recognition.parts) == 1 and not (hints and hints.select)
         final = Path(output) if output else _default_output(source, part, target, alone=alone)
+        refuse_clashes([final, *map(Path, reports)], source.files)
         check_destination(final, force=force)
         if strict:
             refuse_assumptions(part.model)
@@ -208,7 +212,7 @@ def convert(
             artifact=artifact,
             part=part,
             verdict=verdict,
-            warnings=recognition.warnings,
+            warnings=(*recognition.warnings, *_left_to_say(part.model, artifact)),
             seconds=time.perf_counter() - start,
             usage=target.usage(artifact) if stage.committed else "",
         )
@@ -221,6 +225,7 @@ def verify(
     options: VerifyOptions | None = None,
     runtimes: Sequence[str] = (),
     strict: bool = False,
+    reports: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Verdict:
     """Prove that `artifacts` compute what the stack in `path` computes, or show where not.
@@ -230,6 +235,7 @@ def verify(
         LstmBridgeError: as `inspect`, for the source.
     """
     with _opened(path) as source:
+        refuse_clashes([*map(Path, reports)], [*source.files, *map(Path, artifacts)])
         part = _choose(_recognise(source, hints or Hints()), source.path)
         if strict:
             refuse_assumptions(part.model)
@@ -310,6 +316,20 @@ def _annotated(target: Target, artifact: Artifact, model: Model, verdict: Verdic
             advice="this is a defect of lstmbridge; please report it",
         )
     return replace(noted, expressions=artifact.expressions)
+
+
+def _left_to_say(model: Model, artifact: Artifact) -> tuple[str, ...]:
+    """What the source does that this artifact was not asked to do."""
+    lengths = model.facts.get("sequence_length")
+    if lengths is None or not lengths.value:
+        return ()
+    if "sequence_length" in artifact.signature.input_names():
+        return ()
+    said = (
+        f"the source stops each row at its length ({lengths.where}); this artifact runs every "
+        "row to the end: --sequence-length adds that input"
+    )
+    return (said,)
 
 
 def _digests(ledger: Ledger) -> dict[tuple[str, str, str], str]:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,6 +72,30 @@ def check_destination(final: Path, *, force: bool) -> None:
             where=f"output {final}",
             advice="name another file with -o, or replace this one with --force",
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are one file, be it through links or not there yet."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def refuse_clashes(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Refuse to write over what is read, or two outputs under one name.
+
+    Raises:
+        UsageError: naming both. ``--force`` is no answer to this.
+    """
+    for k, output in enumerate(written):
+        for other, what in [*((p, "read") for p in read), *((p, "written") for p in written[:k])]:
+            if _same(output, other):
+                raise UsageError(
+                    f"{output} would be written over {other}, which is {what} as well",
+                    expected="a name of its own for every output",
+                    where=str(output),
+                    advice="choose another name; nothing was touched",
+                )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lstmbridge.errors import UsageError
-from lstmbridge.staging import sha256_of, staged
+from lstmbridge.staging import refuse_clashes, sha256_of, staged
 
 
 def test_a_committed_file_is_in_place_and_the_folder_is_clean(tmp_path: Path) -> None:
@@ -95,3 +95,21 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
 def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_an_output_may_not_be_written_over_what_is_read(tmp_path: Path) -> None:
+    source, link = tmp_path / "model.ckpt.index", tmp_path / "link"
+    source.write_bytes(b"index")
+    link.symlink_to(source)
+    for output in (source, link):
+        with pytest.raises(UsageError, match="read as well"):
+            refuse_clashes([output], [source])
+
+
+def test_two_outputs_may_not_share_a_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="written as well"):
+        refuse_clashes([tmp_path / "m.onnx", tmp_path / "x" / ".." / "m.onnx"], [])
+
+
+def test_outputs_with_names_of_their_own_are_fine(tmp_path: Path) -> None:
+    refuse_clashes([tmp_path / "m.onnx", tmp_path / "m.json"], [tmp_path / "model.ckpt.index"])

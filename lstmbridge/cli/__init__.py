@@ -120,6 +120,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     Nothing is written unless every number agrees as closely as rounding allows.
     """
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    beside = opt.report_paths(rest)
     reports = Reports(rest, verified=not rest["no_verify"])
     done = api.convert(
         source,
@@ -137,6 +138,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
         runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
         force=rest["force"],
+        reports=beside,
         progress=printer.progress,
     )
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
@@ -158,6 +160,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    beside = opt.report_paths(rest)
     reports = Reports(rest)
     hints = opt.hints_from(rest)
     found = api.verify(
@@ -167,6 +170,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
         options=opt.verify_options_from(rest),
         runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
+        reports=beside,
         progress=printer.progress,
     )
     printer.say(terminal.verdict(found))

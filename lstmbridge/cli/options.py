@@ -236,3 +236,9 @@ def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
         data=None if data is None else read_data(data),
         tolerance=arguments.pop("tolerance"),
     )
+
+
+def report_paths(arguments: dict[str, Any]) -> list[str]:
+    """Every file that a command was asked to write its answer to."""
+    named = (arguments.get(name) for name in ("json_to", "junit", "markdown", "html"))
+    return [str(path) for path in named if path is not None and str(path) != "-"]
