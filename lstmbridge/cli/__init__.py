@@ -16,6 +16,7 @@ import click
 
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
+from lstmbridge.cli.golden import golden
 from lstmbridge.cli.printing import Printer, echo
 from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States, TargetOptions
@@ -214,3 +215,6 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
     found = explaining.explain(cell)
     printer.say(explained.text(found))
     printer.json(explained.body(found))
+
+
+main.add_command(golden)

@@ -26,6 +26,7 @@ td.bar { width: 270px; padding-right: 0; }
 tr { border-bottom: 1px solid var(--line); }
 ul { margin: .25rem 0; padding-left: 1.2rem; } li { overflow-wrap: anywhere; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+td code { overflow-wrap: break-word; }
 figure { margin: 0; overflow-x: auto; }
 svg { display: block; font: 12px system-ui, "DejaVu Sans", sans-serif; }
 svg text { fill: var(--ink); } svg text.soft { fill: var(--soft); }

@@ -28,6 +28,7 @@ FLOORS = {
     "registry": 5,
     "subjects": 5,
     "api": 6,
+    "golden": 6,
     "testing": 6,
     "pytest_plugin": 7,
     "cli": 7,

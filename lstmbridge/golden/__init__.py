@@ -1,0 +1,232 @@
+"""Golden packs: what the oracle computed, kept, so that an artifact can be checked without source.
+
+A pack holds probes, the oracle's outputs and what may be allowed, for each precision; facts,
+origin and versions; and a digest of all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lstmbridge import __version__, api, registry
+from lstmbridge.contracts import (
+    Artifact,
+    FaultReport,
+    Hints,
+    Outcome,
+    Progress,
+    Runtime,
+    RuntimeResult,
+    States,
+    Verdict,
+)
+from lstmbridge.errors import UsageError
+from lstmbridge.golden.pack import Pack, read, write
+from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
+from lstmbridge.model.signature import signature_of
+from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.data import data_probe
+from lstmbridge.verify.probes import NOT_PROBED, Probe
+from lstmbridge.verify.sessions import ERROR, FAIL, UNAVAILABLE, judge, open_subject
+from lstmbridge.verify.trials import Experiment, design, merged
+
+__all__ = ["Pack", "read", "record", "replay"]
+
+
+def record(
+    source: str | Path,
+    output: str | Path,
+    *,
+    hints: Hints | None = None,
+    options: VerifyOptions | None = None,
+    states: States = States.NONE,
+    sequence_length: bool = False,
+    strict: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Pack:
+    """Store what the network in `source` computes, for artifacts that are fed like this.
+
+    Args:
+        source: a checkpoint, as `api.inspect` takes it.
+        output: the pack's file.
+        hints: what the source's names do not say.
+        options: `seed`, `batch`, `steps`, `replicas` and `data` are heeded.
+        states: as the artifacts have them.
+        sequence_length: as the artifacts have it.
+        strict: a fact that is merely assumed is an error.
+        force: replace an existing file.
+        progress: called as the work advances.
+
+    Raises:
+        LstmBridgeError: any of `lstmbridge.errors`; nothing was written.
+    """
+    options = replace(options or VerifyOptions(), tolerance=None, require=())
+    found = api.inspect(source, hints)
+    model = api.load(source, hints)
+    if strict:
+        refuse_assumptions(model)
+    refuse_non_finite(model)
+    report = progress or (lambda _what, _done, _total: None)
+    wide = ("float64",) if model.dtype == np.float64 else ()
+    experiments = {}
+    for precision in ("float32", "float16", *wide):
+        dtype = np.dtype(precision)
+        signature = signature_of(model, dtype, states=states, sequence_length=sequence_length)
+        experiments[precision] = design(model, signature.inputs, precision, options, report)
+    manifest = {
+        "lstmbridge": __version__,
+        "numpy": np.__version__,
+        "source": {
+            "format": found.format,
+            "producer": found.producer,
+            "sha256": found.sha256,
+            "part": model.name,
+        },
+        "facts": {
+            name: {"value": f.value, "basis": f.basis.value, "where": f.where}
+            for name, f in model.all_facts.items()
+        },
+        "seed": options.seed,
+    }
+    write(Path(output), manifest, experiments, force=force)
+    return read(output)
+
+
+def replay(
+    artifact: str | Path,
+    pack: str | Path | Pack,
+    *,
+    runtimes: Sequence[str] = (),
+    require: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Verdict:
+    """Check `artifact` against a pack; no source is needed.
+
+    Args:
+        artifact: a file that a target wrote.
+        pack: a pack, or its file.
+        runtimes: run these only; empty: every one that is here and fits.
+        require: names of runtimes that must have run, or the verdict is inconclusive.
+        progress: called as the work advances.
+
+    Raises:
+        UsageError: a runtime is unknown, or the pack's probes cannot be fed to the artifact.
+        SourceUnreadable: the pack or the artifact is damaged.
+    """
+    start = time.perf_counter()
+    golden = pack if isinstance(pack, Pack) else read(pack)
+    subject = api.read_artifact(artifact)
+    chosen, left_out = _chosen(subject, (*runtimes, *require), narrowed=bool(runtimes))
+    report = progress or (lambda _what, _done, _total: None)
+    ran = [_run(runtime, subject, golden, report) for runtime in chosen]
+    results = tuple(result for result, _ in ran)
+    used = list({id(one): one for _, one in ran if one is not None}.values())
+    faults = merged([one.faults for one in used]) if used else FaultReport(0, 0)
+    outcome, reasons = _conclude(results, faults, used, require)
+    return Verdict(
+        outcome=outcome,
+        reasons=reasons,
+        comparisons=sum(o.comparisons for r in results for o in r.outputs.values()),
+        runtimes=results,
+        noise_floor=_noise(used),
+        faults=faults,
+        ledger=None,
+        facts=golden.facts,
+        not_run=(
+            *left_out,
+            *(f"{r.name}: {r.reason}" for r in results if r.status == UNAVAILABLE),
+            "weights were not compared: a pack holds outputs, not weights",
+            f"not probed: {NOT_PROBED}",
+        ),
+        seconds=time.perf_counter() - start,
+        seed=int(golden.manifest["seed"]),
+    )
+
+
+def _chosen(
+    artifact: Artifact, named: Sequence[str], *, narrowed: bool
+) -> tuple[list[Runtime], list[str]]:
+    """The runtimes to run, and in words what is left out."""
+    for name in named:
+        registry.runtime(name)
+    chosen, left_out = [], []
+    for name in registry.runtime_names():
+        runtime = registry.runtime(name)
+        if runtime.runs != artifact.target:
+            continue
+        info = runtime.info()
+        if name in named or (info.available and not narrowed):
+            chosen.append(runtime)
+        else:
+            left_out.append(f"{name}: {info.reason or 'here, not asked for'}")
+    return chosen, left_out
+
+
+def _run(
+    runtime: Runtime, artifact: Artifact, pack: Pack, progress: Progress
+) -> tuple[RuntimeResult, Experiment | None]:
+    subject = open_subject(runtime, artifact)
+    if subject.session is None:
+        return judge(subject, (), progress), None
+    with subject.session as session:
+        experiment = pack.experiments.get(session.precision)
+        if experiment is None:
+            held = ", ".join(pack.experiments) or "nothing"
+            why = f"the pack holds {held}; this runs in {session.precision}"
+            return replace(judge(subject, (), progress), reason=why), None
+        trials = [
+            replace(trial, probe=_fitted(trial.probe, artifact)) for trial in experiment.trials
+        ]
+        return judge(subject, trials, progress), experiment
+
+
+def _fitted(probe: Probe, artifact: Artifact) -> Probe:
+    """The probe in the artifact's dtypes; names are matched both ways."""
+    try:
+        return replace(data_probe(artifact.signature.inputs, probe.feeds), name=probe.name)
+    except UsageError as error:
+        raise UsageError(
+            f"the pack does not fit the artifact: {error.read}",
+            expected=error.expected,
+            where=f"probe {probe.name} of the pack, {artifact.path}",
+            advice="record the pack with the --states and --sequence-length of the artifact",
+        ) from error
+
+
+def _noise(used: Sequence[Experiment]) -> dict[str, float]:
+    floors: dict[str, float] = {}
+    for trial in (trial for one in used for trial in one.trials):
+        for name, value in trial.straying.items():
+            floors[name] = max(floors.get(name, 0.0), value)
+    return floors
+
+
+def _conclude(
+    results: Sequence[RuntimeResult],
+    faults: FaultReport,
+    used: Sequence[Experiment],
+    require: Sequence[str],
+) -> tuple[Outcome, tuple[str, ...]]:
+    failures = [f"{r.name}: {r.reason}" for r in results if r.status == FAIL]
+    doubts = [f"{r.name}: {r.reason}" for r in results if r.status == ERROR]
+    ran = {r.name for r in results if r.status != UNAVAILABLE}
+    doubts += [f"{name} is required and did not run" for name in require if name not in ran]
+    doubts += [] if ran else ["no runtime ran the artifact"]
+    if not any(one.comparisons for r in results for one in r.outputs.values()):
+        doubts.append("nothing was compared")
+    doubts += [
+        f"the source does not stay finite on probe {one.infinite}" for one in used if one.infinite
+    ]
+    if faults.missed:
+        doubts.append(f"planted faults would pass unseen: {', '.join(faults.missed)}")
+    elif not faults.planted:
+        doubts.append("no planted fault changes anything, so agreement proves nothing")
+    if failures:
+        return Outcome.FAIL, (*failures, *doubts)
+    return (Outcome.INCONCLUSIVE if doubts else Outcome.PASS), tuple(doubts)
