@@ -37,6 +37,7 @@ def cases():
     for op in ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Minimum", "Maximum", "SquaredDifference"):
         yield op, {}, [a, b]
         yield op, {}, [a, row]
+    yield "Div", {}, [a, b]
     for op in (
         "Sigmoid",
         "Tanh",

@@ -20,7 +20,7 @@ from lstmbridge.adapters.sites import (
 )
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.surroundings import Surroundings, look_around
-from lstmbridge.adapters.testimony import Testimony, can_be_asked, examine, proven
+from lstmbridge.adapters.testimony import Testimony, examine, proven
 from lstmbridge.adapters.topology import Draft, assemble
 from lstmbridge.adapters.variables import Variables, sort_variables
 from lstmbridge.adapters.wrapped import find_wraps
@@ -99,7 +99,6 @@ class _Survey:
         problems: why one is not converted; None where it is, or is not wanted.
         told: what a graph says, by the drafts' scopes.
         good: those to build.
-        unread: scopes of stacks that a graph lies beside and was not asked about.
     """
 
     drafts: list[Draft]
@@ -108,7 +107,6 @@ class _Survey:
     problems: Mapping[Path, LstmBridgeError | None]
     told: Mapping[str, Testimony]
     good: list[Draft]
-    unread: tuple[str, ...]
 
     def room(self, hints: Hints) -> frozenset[str]:
         """The given options that are meant for some cell."""
@@ -125,15 +123,13 @@ def _survey(
     problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
     wanted = drafts if hints.select is None else _selected(drafts, names, hints, others)
     good = [draft for draft in wanted if problems[draft.path] is None]
-    asked = [draft for draft in good if can_be_asked(draft)]
-    answers = examine(graph, asked) if graph is not None and asked else {}
+    answers = examine(graph, good) if graph is not None and good else {}
     problems |= {d.path: e for d in good if isinstance(e := answers.get(d.scope), LstmBridgeError)}
     good = [draft for draft in good if problems[draft.path] is None]
     if not good:
         raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
     told = {scope: t for scope, t in answers.items() if isinstance(t, Testimony)}
-    unread = tuple(d.scope for d in good if graph is not None and d.scope not in told)
-    return _Survey(drafts, names, around, problems, told, good, unread)
+    return _Survey(drafts, names, around, problems, told, good)
 
 
 def _problem(draft: Draft, around: Surroundings) -> LstmBridgeError | None:
@@ -181,12 +177,6 @@ def _warnings(
 ) -> tuple[str, ...]:
     said = [text for b in built for text in b.warnings]
     said += [text for d in seen.good for text in seen.around[d.path].remarks]
-    said += [
-        f"the graph beside the weights is not read for {scope}: this version does not prove such "
-        "cells or wrappers from a graph; constants are the defaults of their classes, and whether "
-        "there is a ResidualWrapper is not known"
-        for scope in seen.unread
-    ]
     used = {s.name for d in seen.good for site in d.sites() for s in (site.stored or {}).values()}
     if used & variables.averages:
         said.append(

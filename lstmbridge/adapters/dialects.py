@@ -111,6 +111,7 @@ class Family:
         build: the model's cell, from tensors by role and facts by the options' names.
         ask: what a graph is asked about such a cell, under a label.
         front: a dense layer that the cell applies to its input first.
+        remark: what its user should know of such variables, or "".
     """
 
     kind: str
@@ -122,6 +123,7 @@ class Family:
     build: Callable[[Mapping[str, Weights], Mapping[str, Fact[Any]]], Cell]
     ask: Callable[[str, Mapping[str, Stored], Geometry], Query]
     front: Callable[[Mapping[str, Weights]], Dense | None] | None = None
+    remark: Callable[[Mapping[str, Weights]], str] | None = None
 
     def class_called(self, name: str) -> CellClass | None:
         """The class of that name."""
@@ -159,7 +161,10 @@ class Wrapper:
         needed: the roles without which it is not there.
         measure: (input, output) sizes of the whole from its tensors and the inner sizes, or None
             where they do not fit.
-        build: the block around the inner one.
+        build: the block around the inner one; with the activation of a dense layer, where a
+            graph shows it.
+        before: it stands in front of what it wraps.
+        dense: it is a dense layer.
     """
 
     name: str
@@ -169,7 +174,9 @@ class Wrapper:
     spellings: tuple[Spelling, ...] = ()
     needed: tuple[str, ...] = ()
     measure: Callable[[Mapping[str, Weights], Sizes], Sizes | None] | None = None
-    build: Callable[[Mapping[str, Weights], Block], Block] | None = None
+    build: Callable[[Mapping[str, Weights], Block, Fact[str] | None], Block] | None = None
+    before: bool = False
+    dense: bool = False
 
 
 LOOP_SCOPES = re.compile(r"(rnn|RNN|bidirectional_rnn|BiRNN)(_\d+)?|fw|bw|FW|BW")

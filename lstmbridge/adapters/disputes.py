@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.topology import Draft
+from lstmbridge.adapters.wrapped import Wrap
 from lstmbridge.errors import CannotExpress, FactConflict
 from lstmbridge.graph.findings import CellEvidence, Construct, Run
 
@@ -53,7 +54,7 @@ def unused(where: str, site: Site) -> CannotExpress:
 def differing(where: str, cell: CellEvidence) -> FactConflict:
     """One cell is applied with two sets of constants."""
     first = cell.applications[0]
-    other = next(a for a in cell.applications if a.facts.values != first.facts.values)
+    other = next(a for a in cell.applications if a.values != first.values)
     return FactConflict(
         f"the graph applies {cell.layer} with different constants: {first.facts.values} at "
         f"{first.node}, {other.facts.values} at {other.node}",
@@ -70,6 +71,18 @@ def wrong_way(where: str, draft: Draft, run: Run, what: str) -> CannotExpress:
         expected="a backward direction that reads the reversed sequence, and a forward one",
         where=_at(where, run.name),
         advice=_ADVICE,
+    )
+
+
+def around_a_stack(where: str, draft: Draft, wrap: Wrap) -> CannotExpress:
+    """A wrapper that no graph is asked about."""
+    return CannotExpress(
+        f"{wrap} are a {wrap.wrapper.name} around the whole of {draft.scope}, which this version "
+        "does not prove from a graph",
+        expected="wrappers around single cells, or no graph",
+        where=where,
+        advice="--ignore-graph converts what the names say; then give the constants that the "
+        "graph shows (--forget-bias, --activation, ...)",
     )
 
 

@@ -33,10 +33,31 @@ _ONLY_AFTER = (
 )
 
 
+def _groups(kernel: Weights, bias: Weights) -> tuple[Weights, ...]:
+    """Each group's kernel. Up to TensorFlow 1.4 all groups used the first one's."""
+    stored = pieces_of(kernel)
+    shape = stored[0].shape
+    width = bias.shape[0] if bias.shape else 0
+    if len(stored) > 1 or len(shape) != 2 or shape[1] < 4 or (4 * width) % shape[1]:
+        return stored
+    return stored * max(4 * width // shape[1], 1)
+
+
+def remark(roles: Mapping[str, Weights]) -> str:
+    """What is special where the groups share one kernel."""
+    groups = _groups(roles["kernel"], roles["bias_i"])
+    if len(groups) == len(pieces_of(roles["kernel"])):
+        return ""
+    return (
+        f"GLSTMCell stored one kernel for {len(groups)} groups, as TensorFlow 1.4 did: all groups "
+        "use it, and features of the input beyond those that it sees were ignored"
+    )
+
+
 def measure_groups(roles: Mapping[str, Stored]) -> Geometry | LstmBridgeError:
     """Sizes of a GLSTM: all groups alike, biases and projection over all of them."""
     bias, kernel = roles["bias_i"], roles["kernel"]
-    groups = pieces_of(kernel.ref)
+    groups = _groups(kernel.ref, bias.ref)
     rows, columns = (*groups[0].shape, 0, 0)[:2]
     alike = len({group.shape for group in groups}) == 1
     if len(groups[0].shape) != 2 or columns % 4 or not alike:
@@ -59,7 +80,7 @@ def measure_groups(roles: Mapping[str, Stored]) -> Geometry | LstmBridgeError:
 
 def build_groups(roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]]) -> LSTM:
     """A GLSTMCell as the LSTM that it is: block-diagonal kernels, the groups' units in order."""
-    groups = pieces_of(roles["kernel"])
+    groups = _groups(roles["kernel"], roles["bias_i"])
     projection = roles.get("projection")
     width = roles["bias_i"].shape[0]
     output = (width if projection is None else projection.shape[1]) // len(groups)
@@ -117,7 +138,7 @@ def ask(label: str, roles: Mapping[str, Stored], sizes: Geometry) -> FormQuery:
         output_size=sizes.output_size,
         state_sizes={"h": sizes.output_size, "c": sizes.units},
         last=frozenset({"projection"}),
-        pieces=True,
+        pieces=frozenset({"Slice"}),
     )
 
 
@@ -155,4 +176,5 @@ GROUP_FAMILY = Family(
     measure=measure_groups,
     build=build_groups,
     ask=ask,
+    remark=remark,
 )

@@ -316,6 +316,6 @@ INDEPENDENT_FAMILY = Family(
         _INDY_LAYOUT.shapes,
         build_independent,
         {"activation": _TANH},
-        pieces=True,
+        pieces=frozenset({"Tile"}),
     ),
 )

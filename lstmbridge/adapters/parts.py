@@ -68,7 +68,8 @@ class _Workshop:
             return in_sequence(*(self.block(inner, repeat=False) for inner in draft.stack))
         told = self._told(draft)
         if told is not None:
-            return in_sequence(*(self._layer(leaf, added) for leaf, added in told))
+            block = in_sequence(*(self._layer(leaf, added) for leaf, added in told))
+            return block if draft.cell is not None else self._wrapped(block, draft)
         leaves = list(draft.leaves())
         if not repeat or self.hints.layers in (None, len(leaves)):
             return self._put_together(draft)
@@ -79,7 +80,7 @@ class _Workshop:
         if draft.cell is not None:
             return self._layer(draft, None)
         block = in_sequence(*(self._put_together(part) for part in draft.stack))
-        return _wrapped(block, draft)
+        return self._wrapped(block, draft)
 
     def _repeated(self, draft: Draft, leaves: list[Draft]) -> Block:
         """``[cell] * n``: one stored cell in every layer."""
@@ -98,7 +99,7 @@ class _Workshop:
             )
         above = (self._layer(leaf, None) for _ in range(asked - 1))
         whole = in_sequence(block, *above)
-        return whole if draft is leaf else _wrapped(whole, draft)
+        return whole if draft is leaf else self._wrapped(whole, draft)
 
     def _told(self, draft: Draft) -> list[tuple[Draft, bool]] | None:
         """The layers as a graph has them: order, sharing, residuals."""
@@ -121,17 +122,26 @@ class _Workshop:
         if site is None:
             raise ValueError(f"{leaf.scope} is no cell")
         block: Block = Recurrent(self._cell(site))
-        front = self._front(site)
+        front = site.front
         if front is not None:
             block = in_sequence(front, block)
+        if self.told is not None:
+            within = self.told.within.get(site.scope, False)
+            block = self._wrapped(Residual(block) if within else block, leaf)
+            return Residual(block) if added else block
         if block.input_size == block.output_size:
             self.could_be_residual = True
-            wrapped = self.hints.residual if added is None else added
-            self.residual += bool(wrapped)
-            if wrapped and leaf.wraps and added is None:
+            self.residual += bool(self.hints.residual)
+            if self.hints.residual and leaf.wraps:
                 raise _residual_where(leaf)
-            block = Residual(block) if wrapped else block
-        return _wrapped(block, leaf)
+            block = Residual(block) if self.hints.residual else block
+        return self._wrapped(block, leaf)
+
+    def _wrapped(self, block: Block, draft: Draft) -> Block:
+        for wrap in draft.wraps:
+            activation = None if self.told is None else self.told.activations.get(wrap.key)
+            block = wrap.around(block, activation)
+        return block
 
     def _cell(self, site: Site) -> Cell:
         if site.scope not in self.cells:
@@ -143,10 +153,6 @@ class _Workshop:
             self.cells[site.scope] = cell
             self.sites[id(cell)] = site
         return self.cells[site.scope]
-
-    def _front(self, site: Site) -> Dense | None:
-        front = site.family.front if site.family is not None else None
-        return None if front is None else front(site.tensors)
 
     def _resolved(self, site: Site) -> Resolved:
         if self.told is None:
@@ -171,12 +177,6 @@ class _Workshop:
                 where="--layers",
                 advice="leave --layers out: the names say how many there are",
             )
-
-
-def _wrapped(block: Block, draft: Draft) -> Block:
-    for wrap in draft.wraps:
-        block = wrap.around(block)
-    return block
 
 
 def _residual_where(leaf: Draft) -> FactMissing:
@@ -219,6 +219,9 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     doubts += told.remarks if told else ()
     for resolved in shop.resolved.values():
         doubts += resolved.doubts
+    for site in shop.sites.values():
+        if site.family is not None and site.family.remark is not None:
+            doubts.append(site.family.remark(site.tensors))
     if told is None and _may_be_shared(draft, hints):
         doubts.append(
             f"{draft.scope} stores one cell as wide as its input: it may be [cell] * n, several "
@@ -227,7 +230,7 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
         )
     return Built(
         Part(name, model, _variables(model, shop, draft), _dialect(shop)),
-        tuple(dict.fromkeys(doubts)),
+        tuple(dict.fromkeys(filter(None, doubts))),
     )
 
 

@@ -31,7 +31,7 @@ class Question:
         options: the family's constants; those that are no definition are searched for.
         square: the input is as wide as the state.
         last: roles that are applied to what the cell has computed.
-        pieces: kernels see pieces of x and h, or copies of h side by side.
+        pieces: operations by which the cell cuts or repeats x and h before kernels see them.
     """
 
     sees: Mapping[str, str]
@@ -40,7 +40,7 @@ class Question:
     options: Mapping[str, Option]
     square: bool = False
     last: frozenset[str] = frozenset()
-    pieces: bool = False
+    pieces: frozenset[str] = frozenset()
 
     def __call__(self, label: str, roles: Mapping[str, Stored], sizes: Geometry) -> FormQuery:
         """The question about the cell of `roles`, which fit together."""

@@ -25,6 +25,7 @@ from lstmbridge.adapters.stored import Stored, under_one_another
 from lstmbridge.contracts import Hints
 from lstmbridge.errors import CannotExpress, LstmBridgeError, NotRecognised
 from lstmbridge.gates import Weights
+from lstmbridge.model.blocks import Dense
 
 # Scopes of layers that are no cells, wherever they lie: never a cell with a name of its own.
 _NO_CELL = re.compile(
@@ -70,6 +71,12 @@ class Site:
     def tensors(self) -> dict[str, Weights]:
         """The tensors by role."""
         return {role: stored.ref for role, stored in (self.stored or {}).items()}
+
+    @property
+    def front(self) -> Dense | None:
+        """The dense layer that the cell applies to its input first."""
+        make = self.family.front if self.family is not None else None
+        return None if make is None else make(self.tensors)
 
     @property
     def dtype(self) -> str:
@@ -220,7 +227,7 @@ def _own_named(
     scope = "/".join(path)
     structural = _is_place_of_a_cell(path)
     pointed_at = hints.cell is not None and (hints.select or "").strip("/") == scope
-    if _NO_CELL.fullmatch(path[-1]) and not pointed_at:
+    if (_NO_CELL.fullmatch(path[-1]) or is_wrapper(path[-1])) and not pointed_at:
         return None
     if not structural and not pointed_at:
         return None
@@ -287,6 +294,8 @@ def lookalikes(weights: Mapping[str, Stored]) -> list[Site]:
     """
     found = []
     for path, names in _by_scope(weights).items():
+        if is_wrapper(path[-1]):
+            continue
         sites = [_spelled(path, names, family, row) for family, row in _candidates(None)]
         fits = [site for site in sites if site is not None and site.problem is None]
         found += [replace(site, own_name=True) for site in fits[:1]]

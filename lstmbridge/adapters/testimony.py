@@ -7,19 +7,22 @@ refused by name and node; never overlooked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
 from lstmbridge.adapters import disputes
-from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES
+from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES, Path
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.topology import Draft
+from lstmbridge.adapters.wrapped import Wrap
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.graph.evidence import gather
 from lstmbridge.graph.findings import (
+    Application,
+    AroundQuery,
     CellFacts,
     Construct,
     Evidence,
@@ -57,6 +60,8 @@ class Testimony:
     Attributes:
         options: cell's scope -> its constants.
         chains: a chain's first scope -> the chain.
+        within: cell's scope -> a residual lies inside of the wrappers that left variables.
+        activations: of the dense layers around cells, by the wrappers' keys.
         network: facts of the network as a whole.
         chained: that each bidirectional layer reads the one below is shown, not only named.
         remarks: what the user should know.
@@ -64,6 +69,8 @@ class Testimony:
 
     options: dict[str, Mapping[str, Fact[Any]]] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
+    within: dict[str, bool] = field(default_factory=dict)
+    activations: dict[tuple[str, Path], Fact[str]] = field(default_factory=dict)
     network: dict[str, Fact[Any]] = field(default_factory=dict)
     chained: bool = False
     remarks: list[str] = field(default_factory=list)
@@ -75,29 +82,76 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
     Errors returned: FactConflict (the graph belongs to another checkpoint), CannotExpress (it
     computes something that this version does not convert, with its node).
     """
+    around = {scope: wraps for draft in drafts for scope, wraps in _around(draft).items()}
     sites = [site for draft in drafts for site in draft.sites()]
-    evidence = gather(graph, _questions(sites))
+    evidence = gather(graph, _questions(sites, around))
     return {draft.scope: _Examination(evidence).of(draft) for draft in drafts}
 
 
 def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
     """Those of `sites` that `graph` computes as the cells they might be, and as nothing else."""
-    evidence = gather(graph, _questions(sites))
+    evidence = gather(graph, _questions(sites, {}))
     cells = {site.scope: evidence.cells[site.scope] for site in sites}
     return [s for s in sites if cells[s.scope].applications and not cells[s.scope].failures]
 
 
-def _questions(sites: Sequence[Site]) -> list[Query]:
+def _questions(sites: Sequence[Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
     return [
-        site.family.ask(site.scope, site.stored, site.sizes)
+        replace(
+            site.family.ask(site.scope, site.stored, site.sizes),
+            around=(*_front(site), *(w.question(site.scope) for w in around.get(site.scope, ()))),
+        )
         for site in sites
         if site.family and site.stored and site.sizes
     ]
 
 
-def can_be_asked(draft: Draft) -> bool:
-    """Whether a graph can prove all that `draft` is made of."""
-    return not any(draft.all_wraps())
+def _front(site: Site) -> Iterator[AroundQuery]:
+    """The dense layer that a cell applies to its input itself."""
+    if site.front is not None:
+        roles = {"kernel": site.front.kernel, "bias": site.front.bias}
+        stored = {id(s.ref): s for s in (site.stored or {}).values()}
+        own = {role: stored[id(ref)] for role, ref in roles.items() if ref is not None}
+        yield AroundQuery(
+            name="the projection of its input",
+            layer=site.scope,
+            variables={role: s.in_graph for role, s in own.items()},
+            shapes={role: s.ref.shape for role, s in own.items()},
+            before=True,
+            linear=True,
+        )
+
+
+def _unasked(draft: Draft) -> Wrap | None:
+    """A wrapper that is at the side of no single cell: a graph is not asked about such a one."""
+    known = {w.key for wraps in _around(draft).values() for w in wraps}
+    return next((wrap for wrap in draft.all_wraps() if wrap.key not in known), None)
+
+
+def _around(draft: Draft) -> dict[str, list[Wrap]]:
+    """Cell's scope -> the wrappers at its side, innermost first.
+
+    A projection around a stack is one at the side of its first or last cell; a highway around
+    more than one cell is at the side of none.
+    """
+    found: dict[str, list[Wrap]] = {}
+    for chain in _chains(draft):
+        leaves = list(chain.leaves())
+        scopes = [leaf.cell.scope for leaf in leaves if leaf.cell is not None]
+        found.update({s: list(leaf.wraps) for s, leaf in zip(scopes, leaves, strict=True)})
+        for wrap in () if chain.cell is not None else chain.wraps:
+            if wrap.wrapper.dense:
+                found[scopes[0 if wrap.wrapper.before else -1]].append(wrap)
+    return found
+
+
+def _chains(draft: Draft) -> Iterator[Draft]:
+    """The layers of one direction, wherever they are in `draft`."""
+    if draft.pair is not None or any(part.pair is not None for part in draft.parts):
+        for part in draft.parts:
+            yield from _chains(part)
+    else:
+        yield draft
 
 
 class _Examination:
@@ -107,9 +161,14 @@ class _Examination:
         self._evidence = evidence
         self._where = PurePath(evidence.where).name or "the graph"
         self._said = Testimony()
+        self._around: Mapping[str, Sequence[Wrap]] = {}
 
     def of(self, draft: Draft) -> Testimony | LstmBridgeError:
         try:
+            unasked = _unasked(draft)
+            if unasked is not None:
+                raise disputes.around_a_stack(self._where, draft, unasked)
+            self._around = _around(draft)
             for site in draft.sites():
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)
@@ -144,7 +203,17 @@ class _Examination:
                     "peepholes that the names do not show, or the reverse",
                 ),
             )
+        self._surroundings(site, cell.applications[0])
         return {n: Fact.read(s.value, self._at(s.where)) for n, s in facts.stated.items()}
+
+    def _surroundings(self, site: Site, app: Application) -> None:
+        """What is proven to lie around a cell."""
+        if app.within is not None:
+            self._said.within[site.scope] = app.within.value
+        stated = app.around[1 if site.front is not None else 0 :]
+        for wrap, one in zip(self._around.get(site.scope, ()), stated, strict=True):
+            if wrap.wrapper.dense:
+                self._said.activations[wrap.key] = Fact.read(one.value, self._at(one.where))
 
     def _at(self, node: str) -> str:
         return f"{self._where}: {node}"

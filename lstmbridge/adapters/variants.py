@@ -235,7 +235,7 @@ INDEPENDENT_FAMILY = Family(
         _INDEPENDENT_LAYOUT.shapes,
         build_independent,
         _INDEPENDENT_OPTIONS,
-        pieces=True,
+        pieces=frozenset({"Tile"}),
     ),
 )
 

@@ -11,7 +11,9 @@ from lstmbridge.adapters.sites import spelled_roles
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.wrappers import CONVERTED_WRAPPERS
 from lstmbridge.gates import Weights
+from lstmbridge.graph.findings import AroundQuery
 from lstmbridge.model.blocks import Block
+from lstmbridge.model.facts import Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,25 @@ class Wrap:
         """Sizes with the wrapper; None where it does not fit around `inner`."""
         return self.wrapper.measure(self.tensors, inner) if self.wrapper.measure else None
 
-    def around(self, inner: Block) -> Block:
-        """The block around `inner`."""
-        return self.wrapper.build(self.tensors, inner) if self.wrapper.build else inner
+    def around(self, inner: Block, activation: Fact[str] | None = None) -> Block:
+        """The block around `inner`; `activation` of a dense layer, where it is known."""
+        return self.wrapper.build(self.tensors, inner, activation) if self.wrapper.build else inner
+
+    @property
+    def key(self) -> tuple[str, Path]:
+        """What tells it from any other."""
+        return self.wrapper.name, self.path
+
+    def question(self, layer: str) -> AroundQuery:
+        """The question to a graph: does it lie around this layer?"""
+        return AroundQuery(
+            name=self.wrapper.name,
+            layer=layer,
+            variables={role: s.in_graph for role, s in self.stored.items()},
+            shapes={role: s.ref.shape for role, s in self.stored.items()},
+            before=self.wrapper.before,
+            dense=self.wrapper.dense,
+        )
 
     def __str__(self) -> str:
         return ", ".join(sorted(map(str, self.stored.values())))

@@ -41,11 +41,11 @@ def in_sequence(*blocks: Block) -> Block:
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
 
 
-def _dense(tensors: Mapping[str, Weights], wrapper: str) -> Dense:
+def _dense(tensors: Mapping[str, Weights], wrapper: str, activation: Fact[str] | None) -> Dense:
     return Dense(
         tensors["kernel"],
         tensors["bias"],
-        Fact.assumed("linear", f"default of {wrapper}"),
+        activation or Fact.assumed("linear", f"default of {wrapper}"),
     )
 
 
@@ -77,17 +77,23 @@ def measure_highway(tensors: Mapping[str, Weights], inner: Sizes) -> Sizes | Non
     return inner if fits and coupled and inner[1] == width else None
 
 
-def input_projected(tensors: Mapping[str, Weights], inner: Block) -> Block:
+def input_projected(
+    tensors: Mapping[str, Weights], inner: Block, activation: Fact[str] | None
+) -> Block:
     """`tf.contrib.rnn.InputProjectionWrapper`."""
-    return in_sequence(_dense(tensors, "InputProjectionWrapper"), inner)
+    return in_sequence(_dense(tensors, "InputProjectionWrapper", activation), inner)
 
 
-def output_projected(tensors: Mapping[str, Weights], inner: Block) -> Block:
+def output_projected(
+    tensors: Mapping[str, Weights], inner: Block, activation: Fact[str] | None
+) -> Block:
     """`tf.contrib.rnn.OutputProjectionWrapper`."""
-    return in_sequence(inner, _dense(tensors, "OutputProjectionWrapper"))
+    return in_sequence(inner, _dense(tensors, "OutputProjectionWrapper", activation))
 
 
-def with_highway(tensors: Mapping[str, Weights], inner: Block) -> Block:
+def with_highway(
+    tensors: Mapping[str, Weights], inner: Block, _activation: Fact[str] | None
+) -> Block:
     """`tf.contrib.rnn.HighwayWrapper`."""
     return Highway(
         inner,
@@ -117,6 +123,8 @@ INPUT_PROJECTION = Wrapper(
     needed=("kernel", "bias"),
     measure=measure_input,
     build=input_projected,
+    before=True,
+    dense=True,
 )
 OUTPUT_PROJECTION = Wrapper(
     "OutputProjectionWrapper",
@@ -127,5 +135,6 @@ OUTPUT_PROJECTION = Wrapper(
     needed=("kernel", "bias"),
     measure=measure_output,
     build=output_projected,
+    dense=True,
 )
 CONVERTED_WRAPPERS: tuple[Wrapper, ...] = (HIGHWAY, INPUT_PROJECTION, OUTPUT_PROJECTION)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lstmbridge.graph.findings import Application, Construct, Run
+from lstmbridge.graph.findings import Application, Construct, Run, outer_sizes
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.masks import Clock, is_counter, mask_of
 from lstmbridge.graph.network import Tensor
@@ -207,14 +207,15 @@ class Describer:
     def _mixed_after(self, app: Application) -> Construct | None:
         """A wrapper's arithmetic of an unrolled cell's output with what it was fed."""
         queue, seen = [app.output], {app.output[0]}
-        known = {app.x, app.output, *app.states.values()}
+        known = {app.x, *self.gluer.outputs}
         while queue and len(seen) < _MOST_AFTER:
             for name, position in self.tracer.uses(queue.pop()):
                 op = self.tracer.network.op(name)
                 if name in seen or op.kind not in _MIXES or len(op.inputs) != 2:
                     continue
                 seen.add(name)
-                queue.append((name, 0))
+                if (name, 0) not in self.gluer.outputs:
+                    queue.append((name, 0))
                 other = slice_back(self.tracer, op.inputs[1 - position], known)
                 if app.x in other.cells:
                     kind, _ = construct_kind([op.kind, *other.ops.values()])
@@ -282,7 +283,7 @@ class Describer:
         real = [t for t in options.tensors if not self.tracer.is_zeros(t)]
         if not options.choices or len(real) != 1:
             return []
-        width = self.gluer.queries[top.layer].output_size
+        width = outer_sizes(self.gluer.queries[top.layer])[1]
         made = np.random.default_rng(6).normal(size=(3, width))
         mask = mask_of(
             self.tracer, value, options, made=(real[0], made), old=None, clock=Clock(value)

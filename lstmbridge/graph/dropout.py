@@ -97,7 +97,7 @@ def _source(network: Network, op: Op, data: int, mask: _Mask, plain: Plain) -> T
     """The input that comes out unchanged where everything is kept: x, of x / keep * mask."""
     inner = network.op(plain(op.inputs[data])[0])
     edges: list[Edge] = []
-    if inner.kind in {"RealDiv", "Mul"} and len(inner.inputs) == 2:
+    if inner.kind in {"Div", "RealDiv", "Mul"} and len(inner.inputs) == 2:
         edges = [(inner.name, 0), (inner.name, 1)]
     for edge in (*edges, (op.name, data)):
         source = network.op(edge[0]).inputs[edge[1]]

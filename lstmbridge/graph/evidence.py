@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lstmbridge.graph.around import with_surroundings
 from lstmbridge.graph.described import Describer
 from lstmbridge.graph.findings import (
     Application,
@@ -63,14 +64,17 @@ def _cell(tracer: Tracer, query: Query) -> CellEvidence:
         return CellEvidence(query.layer, None, (), (variables.problem,), not variables.absent)
     applications: list[Application] = []
     failures: list[Construct] = []
-    for proven in _uses(tracer, query, variables):
-        if isinstance(proven, Construct):
-            failures.append(proven)
+    bare = list(_uses(tracer, query, variables))
+    failures += [one for one in bare if isinstance(one, Construct)]
+    proven = [one for one in bare if isinstance(one, Application)]
+    for one in with_surroundings(tracer, query.around, proven):
+        if isinstance(one, Construct):
+            failures.append(one)
         else:
-            applications.append(proven)
+            applications.append(one)
     if not applications and not failures:
         failures += _other_uses(variables, query)
-    values = {a.facts.values for a in applications}
+    values = {a.values for a in applications}
     facts = applications[0].facts if len(values) == 1 and not failures else None
     return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)
 

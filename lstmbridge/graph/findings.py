@@ -15,6 +15,29 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class AroundQuery:
+    """A wrapper around a cell that left variables.
+
+    Attributes:
+        name: for a person.
+        layer: the cell's label.
+        variables, shapes: by role: ``kernel`` and ``bias`` of a dense layer; of a highway
+            ``carry_kernel``, ``carry_bias``, and the same of ``transform`` where it has them.
+        before: it stands in front of the cell.
+        dense: a dense layer, else a highway.
+        linear: the dense layer has no activation by definition.
+    """
+
+    name: str
+    layer: str
+    variables: Mapping[str, tuple[str, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
+    before: bool = False
+    dense: bool = True
+    linear: bool = False
+
+
+@dataclass(frozen=True)
 class CellQuery:
     """An LSTM that the variables' names suggest, and that the graph is asked about.
 
@@ -27,6 +50,7 @@ class CellQuery:
         peephole: gate i, f, o -> variable (units,); empty where there are none.
         projection: variables of the (units, output) projection; empty where there is none.
         input_size, units, output_size: I, H, P (= H without a projection).
+        around: wrappers that left variables, innermost first.
     """
 
     layer: str
@@ -37,6 +61,7 @@ class CellQuery:
     bias: str | None = None
     peephole: Mapping[str, str] = field(default_factory=dict)
     projection: tuple[str, ...] = ()
+    around: tuple[AroundQuery, ...] = ()
 
     @property
     def state_sizes(self) -> dict[str, int]:
@@ -90,7 +115,8 @@ class FormQuery:
         open: the options that may have other values: those that are seen around are tried.
         input_size, output_size, state_sizes: of the cell.
         last: roles that are applied to what the cell has computed (a projection).
-        pieces: kernels see pieces of x and h, or copies of h side by side.
+        pieces: operations by which the cell cuts or repeats x and h before kernels see them.
+        around: wrappers that left variables, innermost first.
     """
 
     layer: str
@@ -105,11 +131,24 @@ class FormQuery:
     output_size: int
     state_sizes: Mapping[str, int]
     last: frozenset[str] = frozenset()
-    pieces: bool = False
+    pieces: frozenset[str] = frozenset()
+    around: tuple[AroundQuery, ...] = ()
 
 
 Query = CellQuery | FormQuery
 """What a graph is asked about one cell."""
+
+
+def outer_sizes(query: Query) -> tuple[int, int]:
+    """(input, output) size of a cell with what lies around it."""
+    inputs, outputs = query.input_size, query.output_size
+    for around in query.around:
+        rows, columns = around.shapes["kernel"] if around.dense else (0, 0)
+        if around.dense and around.before:
+            inputs = rows
+        elif around.dense:
+            outputs = columns
+    return inputs, outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +239,9 @@ class Application:
         output: the tensor that it gives; most often one of `states`.
         whole: it computes all steps at once (BlockLSTM): x, states and output have a leading time
             axis.
+        around: of each wrapper that was asked about, its activation ("" for a highway): x and
+            output are then those of the outermost.
+        within: whether a residual lies inside of those wrappers; None where there are none.
     """
 
     layer: str
@@ -210,6 +252,14 @@ class Application:
     states: Mapping[str, Tensor]
     output: Tensor
     whole: bool = False
+    around: tuple[Stated[str], ...] = ()
+    within: Stated[bool] | None = None
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """All constants alone: two applications of one cell must agree on these."""
+        within = None if self.within is None else self.within.value
+        return (self.facts.values, tuple(s.value for s in self.around), within)
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ _PIECES: Mapping[str, int] = {
 _BLOCKS: Mapping[str, tuple[str, ...]] = {"GRUBlockCell": ("x", "h")}
 """Operations that are a whole cell: what their first inputs are."""
 _SHAPES = frozenset({"Rank", "Shape", "ShapeN", "Size"})
-_MOVES = frozenset({"Concat", "ConcatV2", "ExpandDims", "Pack", "Reshape", "Squeeze", "Transpose"})
-_MOST_PARTS = 256
+_MOST_PARTS = 64
+_MOST_ROWS = 4096
 _MULTIPLIES = frozenset({"BatchMatMul", "BatchMatMulV2", "MatMul", "Mul"})
 
 
@@ -109,6 +109,19 @@ class Place:
                 continue
             for tensor in self._outputs(name):
                 yield tensor, Outside(outside)
+
+    def batch(self) -> int | None:
+        """The number of rows that the cell's own cuts ask for; None where they ask for none."""
+        self._reads(self.node)
+        for name in self._own:
+            op = self.tracer.network.op(name)
+            if op.kind == "Slice" and len(op.inputs) == 3:
+                size = self.tracer.op(op.inputs[2])
+                first = size.inputs[0] if size.kind == "Pack" and size.inputs else op.inputs[2]
+                number = self.tracer.constant(first)
+                if number is not None and number.size and 0 < number.ravel()[0] < _MOST_ROWS:
+                    return int(number.ravel()[0])
+        return None
 
     def parts(self, tensor: Tensor) -> list[str]:
         """The operations by which `tensor` follows from what is outside of the cell."""
@@ -180,11 +193,12 @@ class Place:
         """Whether a tensor is made of the cell's variables and of constants alone."""
         todo, seen = [self.tracer.resolve(tensor)], 0
         while todo and seen < _MOST_PARTS:
-            op = self.tracer.network.op(todo.pop()[0])
+            at = todo.pop()
+            op = self.tracer.network.op(at[0])
             seen += 1
             if op.name in self._roles or (op.kind == "Const" and not _is_state(op)):
                 continue
-            if op.kind not in _MOVES:
+            if not op.inputs or op.name in self.reached or at in self.tracer.network.entries:
                 return False
             todo.extend(self.tracer.resolve(t) for t in op.inputs)
         return not todo
@@ -222,7 +236,7 @@ class Place:
     def _mark(self, edge: Edge, name: str) -> None:
         """Label an input, or the one by which the whole is read of which it reads a piece."""
         op = self.tracer.op(self.tracer.network.op(edge[0]).inputs[edge[1]])
-        position = _PIECES.get(op.kind) if self.query.pieces else None
+        position = _PIECES[op.kind] if op.kind in self.query.pieces else None
         if position is None:
             self._labels[edge] = name
         else:
@@ -230,8 +244,11 @@ class Place:
             self._labels[op.name, position] = name
 
     def _is_own(self, op: Op) -> bool:
-        """Whether an operation belongs to the cell though it does not follow from its start."""
-        if len(self.query.sees) < 2:
+        """Whether an operation belongs to the cell though it does not follow from its start.
+
+        Either another kernel's product, or a variable times the old state (a peephole).
+        """
+        if len(self.query.sees) < 2 and not self.query.pieces and op.kind != "Mul":
             return False
         at = op
         while at.kind in _PIECES and at.inputs:

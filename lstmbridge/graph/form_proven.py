@@ -29,7 +29,7 @@ from lstmbridge.model.cells import Cell
 from lstmbridge.model.equations import bind, no_tap
 from lstmbridge.model.facts import Fact
 
-_ROWS = (1e-6, 0.05, 0.3, 1.0, 1.0, 4.0)
+_ROWS = (1.0, 4.0, 0.3, 1.0, 0.05, 1e-6)
 """Sizes of the rows: near zero for what is added to a variance, large for saturation."""
 _MOST_VALUES = 8
 _MOST_SETS = 512
@@ -55,6 +55,7 @@ class _Trial:
     query: FormQuery
     roles: Mapping[str, InMemory]
     weights: Mapping[Tensor, Array]
+    batch: int
     given: dict[str, Array] = field(default_factory=dict)
     _made: dict[tuple[Any, ...], dict[str, Array]] = field(default_factory=dict)
 
@@ -63,10 +64,10 @@ class _Trial:
         options = {name: Fact.assumed(value, "") for name, value in self.query.options.items()}
         cell = self.query.build(self.roles, options)
         draw = np.random.default_rng(22)
-        rows = np.asarray(_ROWS)[:, None]
-        self.given["x"] = draw.normal(size=(len(rows), cell.input_size)) * rows
+        rows = np.resize(_ROWS, self.batch)[:, None]
+        self.given["x"] = draw.normal(size=(self.batch, cell.input_size)) * rows
         for state, width in cell.state_sizes.items():
-            self.given[state] = draw.normal(size=(len(rows), width)) * np.minimum(rows, 2.0)
+            self.given[state] = draw.normal(size=(self.batch, width)) * np.minimum(rows, 2.0)
 
     def made(self, constants: Constants) -> dict[str, Array]:
         """Output and new states by the equations, with these constants."""
@@ -175,7 +176,7 @@ class FormProver:
         self._tracer = tracer
         self._query = query
         self._variables = variables
-        self._trials: dict[tuple[bool, float], _Trial] = {}
+        self._trials: dict[tuple[bool, float, int], _Trial] = {}
         self._proven: tuple[object, ...] = ()
 
     def uses(self) -> Iterator[Application | Construct]:
@@ -184,9 +185,15 @@ class FormProver:
         Errors: SourceUnreadable (a broken graph).
         """
         first = next(iter(self._query.sees))
+        seen: set[Tensor] = set()
         for op, position in self._variables.users(first):
             if position and op.kind in _USES:
-                yield self._prove(op)
+                proven = self._prove(op)
+                # several products with one kernel (groups that share it) are one cell
+                if isinstance(proven, Construct) or proven.output not in seen:
+                    yield proven
+                if isinstance(proven, Application):
+                    seen.add(proven.output)
 
     def _prove(self, op: Op) -> Application | Construct:
         place = Place(self._tracer, self._query, self._variables, op.name)
@@ -196,7 +203,7 @@ class FormProver:
         limits = [s.value for c in sets for n, s in c.items() if n in _LIMITS and s.value]
         problem = ""
         for small in (True, False):
-            trial = self._trial(small=small, limit=max(limits, default=0.0))
+            trial = self._trial(place, small=small, limit=max(limits, default=0.0))
             if trial is None:
                 continue
             answer = self._attempt(place, trial, sets, small=small)
@@ -206,19 +213,20 @@ class FormProver:
             problem = answer
         return Construct("own cell", op.name, self._query.layer, problem)
 
-    def _trial(self, *, small: bool, limit: float) -> _Trial | None:
+    def _trial(self, place: Place, *, small: bool, limit: float) -> _Trial | None:
+        batch = len(_ROWS) if small else place.batch() or len(_ROWS)
         shapes = self._query.small if small else self._query.shapes
         if shapes is None:
             return None
-        if (small, limit) not in self._trials:
+        if (small, limit, batch) not in self._trials:
             whole, by_tensor = self._variables.stand_ins(shapes)
             for role in self._query.last if limit else ():
                 # so that a clip of what comes last is seen at work, and at rest
                 if role in whole:
                     whole[role][:, ::2] *= 3.0 * limit
             roles = {role: InMemory(role, array) for role, array in whole.items()}
-            self._trials[small, limit] = _Trial(self._query, roles, by_tensor)
-        return self._trials[small, limit]
+            self._trials[small, limit, batch] = _Trial(self._query, roles, by_tensor, batch)
+        return self._trials[small, limit, batch]
 
     def _attempt(
         self, place: Place, trial: _Trial, sets: Sequence[Constants], *, small: bool
@@ -327,7 +335,11 @@ def _suggested(
         seen = _numbers(tracer, ops) | {0.0: node}
     # an operation that is a whole cell shows nothing of what is inside
     seen.setdefault(default, node)
-    values = sorted(seen, key=lambda value: value != default)
+    first = default
+    if option in _LIMITS:
+        # without its clip a cell is found as well: before the clip
+        first = next(iter(seen))
+    values = sorted(seen, key=lambda value: value != first)
     return [Stated(value, seen[value]) for value in values[:_MOST_VALUES]]
 
 

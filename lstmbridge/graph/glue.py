@@ -14,7 +14,7 @@ import numpy as np
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.findings import Application, Construct, Query
+from lstmbridge.graph.findings import Application, Construct, Query, outer_sizes
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.slices import PHRASES, Slice, construct_kind, slice_back
 from lstmbridge.graph.trace import Options, Tracer
@@ -22,6 +22,8 @@ from lstmbridge.graph.trace import Options, Tracer
 TOLERANCE = 1e-12
 """Of numbers of size 1 that are moved, or added once."""
 _BATCH = 3
+# one row so large that whatever clips or squashes it is seen
+_ROWS = np.array([1.0, 1.0, 1e4])[:, None]
 _LONGEST = 8
 # operations that take a piece of one input: which input
 _CUTS: Mapping[str, int] = {
@@ -143,17 +145,17 @@ class Gluer:
     def _random(self, app: Application, draw: np.random.Generator) -> dict[Tensor, Array]:
         query = self.queries[app.layer]
         values = {
-            app.states[state]: draw.normal(size=(_BATCH, width))
+            app.states[state]: draw.normal(size=(_BATCH, width)) * _ROWS
             for state, width in query.state_sizes.items()
         }
         if app.output not in values:
-            values[app.output] = draw.normal(size=(_BATCH, query.output_size))
+            values[app.output] = draw.normal(size=(_BATCH, outer_sizes(query)[1])) * _ROWS
         return values
 
     def side_by_side(self, tensor: Tensor, apps: Sequence[Application]) -> bool:
         """Whether `tensor` is the applications' outputs, joined on the last axis."""
         draw = np.random.default_rng(8)
-        widths = [self.queries[app.layer].output_size for app in apps]
+        widths = [outer_sizes(self.queries[app.layer])[1] for app in apps]
         parts = [draw.normal(size=(_BATCH, width)) for width in widths]
         given = {app.output: part for app, part in zip(apps, parts, strict=True)}
         try:
@@ -169,7 +171,7 @@ class Gluer:
         for app in apps:
             query = self.queries[app.layer]
             given.update(self._random(app, draw))
-            given.setdefault(app.x, draw.normal(size=(_BATCH, query.input_size)))
+            given.setdefault(app.x, draw.normal(size=(_BATCH, outer_sizes(query)[0])))
         if tensor in given and set(terms) != {tensor}:
             return False
         try:

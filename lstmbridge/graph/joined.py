@@ -12,7 +12,7 @@ from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.described import Described
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.findings import Construct, Query, Run
+from lstmbridge.graph.findings import Construct, Query, Run, outer_sizes
 from lstmbridge.graph.glue import same
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.sequences import TimeTensor
@@ -114,10 +114,10 @@ class _Joiner:
         tensors: dict[Tensor, Array] = dict.fromkeys(self._turned_by, self._lengths)
         for feeder in feeders:
             top, bottom = (self._queries[feeder.run.layers[k]] for k in (-1, 0))
-            value = draw.normal(size=(_STEPS, _BATCH, top.output_size))
+            value = draw.normal(size=(_STEPS, _BATCH, outer_sizes(top)[1]))
             tensors.update(dict.fromkeys(feeder.outputs, value))
             source = feeder.source
-            fed = draw.normal(size=(_STEPS, _BATCH, bottom.input_size))
+            fed = draw.normal(size=(_STEPS, _BATCH, outer_sizes(bottom)[0]))
             if source is None or slice_back(self._tracer, source.tensor, self._makers).cells:
                 continue
             tensors[source.tensor] = fed if source.time_major else fed.transpose(1, 0, 2)

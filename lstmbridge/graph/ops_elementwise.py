@@ -41,6 +41,13 @@ def _clip(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.maximum(w.minimum(value, high), low)]
 
 
+def _div(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    """`Div` of 0.12: of floats it is RealDiv; of integers it rounds, and is not defined here."""
+    if kind_of(op.attrs.get("T", np.float32)) != "float":
+        raise ValueError("Div of integers")
+    return [w.div(*args)]
+
+
 def _relu6(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.minimum(w.relu(args[0]), w.constant(6.0))]
 
@@ -182,6 +189,7 @@ ELEMENTWISE: Mapping[str, Definition] = {
     "BiasAdd": _bias_add,
     "Cast": _cast,
     "ClipByValue": _clip,
+    "Div": _div,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "Relu6": _relu6,

@@ -16,6 +16,7 @@ from lstmbridge.graph.masks import Clock, mask_of
 from lstmbridge.graph.network import Loop, Tensor
 from lstmbridge.graph.slices import PLACEHOLDERS, slice_back
 from lstmbridge.graph.trace import VARIABLES, Options, Tracer
+from lstmbridge.graph.variables import nodes_of
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class StrandFinder:
     tracer: Tracer
     gluer: Gluer
     _numbers: dict[str, int] = field(default_factory=dict)
+    _variables: dict[str, frozenset[str]] = field(default_factory=dict)
     _given: dict[Tensor, Array] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,11 +165,22 @@ class StrandFinder:
             return self._held(app, state, before, (carrier, options, option, value))
         behind = slice_back(self.tracer, tensor, self.gluer.outputs)
         if not behind.cells:
-            return Link(initial=tensor)
+            own = self._own(app.layer).intersection(behind.others)
+            detail = f"it is computed from {', '.join(sorted(own))}, and not as the cell's is"
+            other = _problem(app, tensor, detail) if own else None
+            return Link(initial=tensor, problem=other)
         node = behind.computes or tensor[0]
         return Link(
             initial=tensor, problem=_problem(app, tensor, f"{node!r} computes it from cells")
         )
+
+    def _own(self, layer: str) -> frozenset[str]:
+        """The variables of a cell: no initial state is made of them."""
+        if layer not in self._variables:
+            names = (n for role in self.gluer.queries[layer].variables.values() for n in role)
+            nodes = (op.name for name in names for op in nodes_of(self.tracer.network, name))
+            self._variables[layer] = frozenset(nodes)
+        return self._variables[layer]
 
     def _is_made(self, option: Tensor) -> bool:
         """Whether a tensor follows from cells' outputs at once."""

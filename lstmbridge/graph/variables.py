@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbridge.gates import Array
-from lstmbridge.graph.findings import Construct, Query
+from lstmbridge.graph.findings import AroundQuery, Construct, Query
 from lstmbridge.graph.network import Network, Op, Tensor
 from lstmbridge.graph.trace import VARIABLES, Tracer
 
@@ -47,14 +47,14 @@ class Role:
 
 
 class QueryVariables:
-    """The variables of one query.
+    """The variables of one query, of a cell or of a wrapper.
 
     Attributes:
         problem: why they cannot be used: absent, or of another shape than the checkpoint's.
         absent: the graph has no variable of the first role's name (the kernel's).
     """
 
-    def __init__(self, tracer: Tracer, query: Query) -> None:
+    def __init__(self, tracer: Tracer, query: Query | AroundQuery) -> None:
         self._tracer = tracer
         self._query = query
         self.problem: Construct | None = None

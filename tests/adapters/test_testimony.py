@@ -9,6 +9,7 @@ from lstmbridge.adapters import recognise, testimony
 from lstmbridge.contracts import Hints
 from lstmbridge.errors import CannotExpress, FactConflict
 from lstmbridge.graph.findings import (
+    Application,
     CellEvidence,
     CellFacts,
     Construct,
@@ -52,6 +53,12 @@ def _run(*layers, **changes):
     return replace(run, **changes)
 
 
+def _application(layer, facts):
+    tensor = ("node", 0)
+    states = {"h": tensor, "c": tensor}
+    return Application(layer, "node", facts, tensor, states, states, tensor)
+
+
 @dataclass
 class Saying:
     """A graph that says what a test wants it to say."""
@@ -68,7 +75,7 @@ class Saying:
             q.layer: CellEvidence(
                 q.layer,
                 None if self.failures else facts,
-                () if q.layer in self.unread else (object(),),
+                () if q.layer in self.unread else (_application(q.layer, facts),),
                 self.failures,
                 self.known,
             )
