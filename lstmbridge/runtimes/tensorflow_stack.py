@@ -1,47 +1,39 @@
 """A model in TensorFlow's own cells and loops, by the route its training script took.
 
-`LSTMCell` (peepholes, projection, clips, any activation), `ResidualWrapper`, `MultiRNNCell`,
-`dynamic_rnn` and `bidirectional_dynamic_rnn`, in a graph and session of their own. Nothing of
-`model.equations` or `model.forward` is used: this is the second opinion on both.
+The cells of `tensorflow_cells`, `ResidualWrapper`, `MultiRNNCell`, `dynamic_rnn` and
+`bidirectional_dynamic_rnn`, in a graph and session of their own. Nothing of `model.equations` or
+`model.forward` is used: this is the second opinion on both.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from lstmbridge.errors import RuntimeUnavailable
-from lstmbridge.gates import TENSORFLOW_LSTM, Array
-from lstmbridge.model.blocks import Bidirectional, Block, Layer, Model, Recurrent, Residual
-from lstmbridge.model.blocks import Sequence as Series
-from lstmbridge.model.cells import LSTM
-from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
-
-NAME = "tensorflow"
-
-_CELLS = (
-    # where TensorFlow and Keras have kept the cells, newest place first
-    "tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl",
-    "tensorflow.python.ops.rnn_cell_impl",
+from lstmbridge.gates import Array
+from lstmbridge.model.blocks import (
+    Attachment,
+    Bidirectional,
+    Block,
+    Highway,
+    Layer,
+    Model,
+    Recurrent,
+    Residual,
 )
-
-_ACTIVATIONS: Mapping[str, Callable[[Any], Callable[[Any], Any]]] = {
-    "tanh": lambda tf: tf.tanh,
-    "sigmoid": lambda tf: tf.sigmoid,
-    "relu": lambda tf: tf.nn.relu,
-    "elu": lambda tf: tf.nn.elu,
-    "selu": lambda tf: tf.nn.selu,
-    "softplus": lambda tf: tf.nn.softplus,
-    "softsign": lambda tf: tf.nn.softsign,
-    "linear": lambda tf: tf.identity,
-    "relu6": lambda tf: tf.nn.relu6,
-    # Keras before version 3; Keras 3 has another function by this name
-    "hard_sigmoid": lambda tf: lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0),
-}
+from lstmbridge.model.blocks import Sequence as Series
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
+from lstmbridge.runtimes.tensorflow_cells import (
+    NAME,
+    OwnCell,
+    lacking,
+    leaf_cells,
+    own_cell,
+    tools_of,
+)
 
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
@@ -66,38 +58,31 @@ class Stack:
 
 
 def check_expressible(model: Model) -> None:
-    """Refuse, before TensorFlow is imported, what its cells do not have.
+    """Refuse, before TensorFlow is imported, what it does not have.
 
     Raises:
         RuntimeUnavailable: naming the layer and the feature.
     """
-    for attachment in model.attachments:
-        raise RuntimeUnavailable(
-            f"{attachment.name} stands between TensorFlow's cells",
-            expected="cells alone, or with residual connections",
-            where=NAME,
-        )
     for layer in model.layers:
-        cell = _lstm_of(layer)
-        if cell.gate_activation.value != "sigmoid":
-            raise _declined(layer, f"gates with {cell.gate_activation.value}: its are sigmoid")
-        if cell.activation.value not in _ACTIVATIONS:
-            raise _declined(layer, f"activation {cell.activation.value}")
-        if str(cell.dtype) not in _DTYPES or cell.dtype != model.dtype:
-            raise _declined(layer, f"dtype {cell.dtype} in a network of {model.dtype}")
+        cell = layer.cell
+        lacks = lacking(cell)
+        if not lacks and (str(cell.dtype) not in _DTYPES or cell.dtype != model.dtype):
+            lacks = f"dtype {cell.dtype} in a network of {model.dtype}"
+        if lacks:
+            raise _declined(layer, lacks)
+    for attachment in model.attachments:
+        highway = isinstance(attachment.block, Highway)
+        wrapper = (
+            "HighwayWrapper" if highway else "InputProjectionWrapper, OutputProjectionWrapper"
+        )
+        raise _declined(attachment, f"{wrapper} any more")
 
 
-def _lstm_of(layer: Layer) -> LSTM:
-    if not isinstance(layer.cell, LSTM):
-        raise _declined(layer, f"form for {layer.cell.KIND}")
-    return layer.cell
-
-
-def _declined(layer: Layer, what: str) -> RuntimeUnavailable:
+def _declined(place: Layer | Attachment, what: str) -> RuntimeUnavailable:
     return RuntimeUnavailable(
-        f"TensorFlow's LSTMCell has no {what}",
-        expected="a cell that tf.compat.v1.nn.rnn_cell.LSTMCell can be",
-        where=f"{NAME}, {layer.name}",
+        f"TensorFlow 2 has no {what}",
+        expected="cells and wrappers that TensorFlow 2 still has",
+        where=f"{NAME}, {place.name}",
     )
 
 
@@ -125,8 +110,8 @@ class _Builder:
 
     def __init__(self, tf: Any, model: Model) -> None:
         self._tf = tf
-        self._rnn = _cells_of(tf)
         self._dtype = tf.as_dtype(model.dtype.name)
+        self._tools = tools_of(tf, self._dtype)
         self._layers = list(model.layers)
         self.inputs: dict[str, Any] = {}
         self.finals: dict[str, Any] = {}
@@ -147,9 +132,9 @@ class _Builder:
             return self._two_ways(block, x)
         if isinstance(block, Residual):
             return self._mask(self.block(block.inner, x) + x)
-        if isinstance(block, Series):
-            for child in block.blocks:
-                x = self.block(child, x)
+        assert isinstance(block, Series)  # `check_expressible` has refused the others
+        for child in block.blocks:
+            x = self.block(child, x)
         return x
 
     def _one_way(self, block: Block, x: Any) -> Any:
@@ -181,47 +166,37 @@ class _Builder:
 
     def _cell(self, block: Block, x: Any) -> tuple[Any, list[Layer], Any]:
         """(TensorFlow's cell, the layers in it, its initial state) of a one-way block."""
+        rnn = self._tools.rnn
         if isinstance(block, Recurrent):
             layer = self._layers.pop(0)
-            h, c = (
-                self.placeholder(layer.initial_name(state), (None, width))
+            states = {
+                state: self.placeholder(layer.initial_name(state), (None, width))
                 for state, width in layer.cell.state_sizes.items()
-            )
-            return self._lstm_cell(_lstm_of(layer)), [layer], self._rnn.LSTMStateTuple(c=c, h=h)
+            }
+            initial = rnn.LSTMStateTuple(**states) if len(states) > 1 else states["h"]
+            return _own(layer.cell).make(self._tools, layer.cell), [layer], initial
         if isinstance(block, Residual):
             cell, layers, initial = self._cell(block.inner, x)
-            return self._rnn.ResidualWrapper(cell), layers, initial
+            return rnn.ResidualWrapper(cell), layers, initial
         assert isinstance(block, Series)
         parts = [self._cell(child, x) for child in block.blocks]
-        cells = self._rnn.MultiRNNCell([cell for cell, _, _ in parts])
+        cells = rnn.MultiRNNCell([cell for cell, _, _ in parts])
         layers = [layer for _, inner, _ in parts for layer in inner]
         return cells, layers, tuple(initial for _, _, initial in parts)
 
-    def _lstm_cell(self, cell: LSTM) -> Any:
-        projected = cell.projection is not None
-        return self._rnn.LSTMCell(
-            cell.units,
-            use_peepholes=cell.peephole is not None,
-            cell_clip=cell.cell_clip.value,
-            num_proj=cell.output_size if projected else None,
-            proj_clip=cell.proj_clip.value if projected else None,
-            forget_bias=cell.forget_bias.value,
-            activation=_ACTIVATIONS[cell.activation.value](self._tf),
-            dtype=self._dtype,
-        )
-
     def _keep(self, cells: list[Any], layers: list[Layer], final: Any) -> None:
         """Note the final states, and which numbers go into which variable."""
-        states = self._tf.nest.flatten(final)  # c, h of each layer
-        for k, layer in enumerate(layers):
-            self.finals[layer.state_name("c")] = states[2 * k]
-            self.finals[layer.state_name("h")] = states[2 * k + 1]
-        single = [leaf for cell in cells for leaf in _lstm_cells(cell)]
-        for lstm, layer in zip(single, layers, strict=True):
-            numbers = _variables(_lstm_of(layer))
-            for variable in lstm.weights:
+        states = iter(self._tf.nest.flatten(final))
+        for layer in layers:
+            for state in _own(layer.cell).states:
+                self.finals[layer.state_name(state)] = next(states)
+        single = [leaf for cell in cells for leaf in leaf_cells(cell)]
+        for own, layer in zip(single, layers, strict=True):
+            numbers = _own(layer.cell).variables(layer.cell)
+            ends = sorted(numbers, key=len, reverse=True)  # "projection/kernel" before "kernel"
+            for variable in own.weights:
                 name = variable.name.split(":")[0]
-                key = next(k for k in _LONGEST_FIRST if name.endswith(k))
+                key = next(end for end in ends if name.endswith(end))
                 self.weights.append((variable, numbers.pop(key)))
             if numbers:
                 raise RuntimeUnavailable(
@@ -229,24 +204,10 @@ class _Builder:
                 )
 
 
-_LONGEST_FIRST = ("projection/kernel", "w_i_diag", "w_f_diag", "w_o_diag", "kernel", "bias")
-
-
-def _variables(cell: LSTM) -> dict[str, Array]:
-    """The numbers by the ends of TensorFlow's variable names, in its layout."""
-    stacked = [cell.kernel.join(TENSORFLOW_LSTM), cell.recurrent.join(TENSORFLOW_LSTM)]
-    bias = cell.bias
-    found = {
-        "kernel": np.concatenate(stacked, axis=0),
-        "bias": np.zeros(4 * cell.units, cell.dtype)
-        if bias is None
-        else bias.join(TENSORFLOW_LSTM),
-    }
-    if cell.peephole is not None:
-        found |= {f"w_{gate}_diag": cell.peephole[gate] for gate in "ifo"}
-    if cell.projection is not None:
-        found["projection/kernel"] = cell.projection.load()
-    return found
+def _own(cell: Cell) -> OwnCell:
+    own = own_cell(cell)
+    assert own is not None  # `check_expressible` has asked
+    return own
 
 
 def _is_cell(block: Block) -> bool:
@@ -256,33 +217,3 @@ def _is_cell(block: Block) -> bool:
     if isinstance(block, Series):
         return all(map(_is_cell, block.blocks))
     return isinstance(block, Recurrent)
-
-
-def _lstm_cells(cell: Any) -> list[Any]:
-    """The `LSTMCell`s inside a cell, in order."""
-    if hasattr(cell, "_cells"):
-        return [leaf for inner in cell._cells for leaf in _lstm_cells(inner)]  # noqa: SLF001
-    if hasattr(cell, "cell"):
-        return _lstm_cells(cell.cell)
-    return [cell]
-
-
-def _cells_of(tf: Any) -> Any:
-    """The module that holds `LSTMCell`, wherever this TensorFlow keeps it.
-
-    Raises:
-        RuntimeUnavailable: nowhere.
-    """
-    for name in _CELLS:
-        try:
-            module = importlib.import_module(name)
-        except ImportError:
-            continue
-        if hasattr(module, "LSTMCell") and hasattr(module, "ResidualWrapper"):
-            return module
-    raise RuntimeUnavailable(
-        f"TensorFlow {tf.__version__} has no LSTMCell any more",
-        expected=f"one of the modules {', '.join(_CELLS)}",
-        where=NAME,
-        advice="pip install tensorflow==2.16.2",
-    )

@@ -18,8 +18,17 @@ from lstmbridge.arrays import Rounding
 from lstmbridge.contracts import Artifact, Signature
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.gates import GateBlocks, InMemory
-from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual, Sequence
-from lstmbridge.model.cells import LSTM
+from lstmbridge.model.blocks import (
+    Bidirectional,
+    Block,
+    Dense,
+    Highway,
+    Model,
+    Recurrent,
+    Residual,
+    Sequence,
+)
+from lstmbridge.model.cells import GRU, LSTM, RNN, UGRNN
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.runtimes import tensorflow
@@ -68,6 +77,39 @@ class Make:
             )
         )
 
+    def gru(
+        self, inputs: int, units: int, *, after: bool = False, late: str = "", bias: bool = True,
+        activation: str = "tanh", gate_activation: str = "sigmoid",
+    ) -> Recurrent:  # fmt: skip
+        """A GRU; `late` are the gates that have a recurrent bias."""
+        return Recurrent(
+            GRU(
+                kernel=self.blocks(inputs, units, gates="zrc"),
+                recurrent=self.blocks(units, units, gates="crz"),
+                bias=self.blocks(units, gates="rzc") if bias else None,
+                recurrent_bias=self.blocks(units, gates=late) if late else None,
+                reset_after=Fact.given(after, "test"),
+                activation=Fact.given(activation, "test"),
+                gate_activation=Fact.given(gate_activation, "test"),
+            )
+        )
+
+    def rnn(
+        self, inputs: int, units: int, *, bias: bool = True, activation: str = "tanh",
+        kind: Any = RNN, **facts: Any,
+    ) -> Recurrent:  # fmt: skip
+        """A cell of one state."""
+        gates = "".join(kind.GATES)
+        return Recurrent(
+            kind(
+                kernel=self.blocks(inputs, units, gates=gates),
+                recurrent=self.blocks(units, units, gates=gates),
+                bias=self.blocks(units, gates=gates) if bias else None,
+                activation=Fact.given(activation, "test"),
+                **{name: Fact.given(value, "test") for name, value in facts.items()},
+            )
+        )
+
 
 NETWORKS: dict[str, Callable[[Make], Block]] = {
     "one layer": lambda m: m(3, 4),
@@ -92,6 +134,23 @@ NETWORKS: dict[str, Callable[[Make], Block]] = {
     "two stacks": lambda m: Bidirectional(
         Sequence((m(3, 4), Residual(m(4, 4)))), Sequence((m(3, 3), m(3, 5, peephole=True)))
     ),
+    "gru": lambda m: Sequence((m.gru(3, 4), m.gru(4, 4, bias=False), m.gru(4, 2))),
+    "gru, relu": lambda m: m.gru(3, 4, activation="relu"),
+    "gru, hard gates": lambda m: m.gru(3, 4, gate_activation="hard_sigmoid"),
+    "gru, reset after": lambda m: Sequence(
+        (m.gru(3, 4, after=True, late="zrc"), m.gru(4, 4, after=True))
+    ),
+    "gru, reset after, candidate's bias": lambda m: m.gru(3, 4, after=True, late="c", bias=False),
+    "gru, reset after, hard gates": lambda m: m.gru(
+        3, 4, after=True, late="zrc", gate_activation="hard_sigmoid", activation="softsign"
+    ),
+    "gru, two ways": lambda m: Bidirectional(m.gru(3, 4), m.gru(3, 2, after=True, late="zrc")),
+    "rnn": lambda m: Sequence((m.rnn(3, 4), m.rnn(4, 4, bias=False), m.rnn(4, 2))),
+    "rnn, relu": lambda m: m.rnn(3, 4, activation="relu"),
+    "every cell": lambda m: Sequence((
+        m.gru(3, 4), Residual(m(4, 4)), m.rnn(4, 4), Residual(m.gru(4, 4, after=True, late="c")),
+        m(4, 5, projection=2), Bidirectional(m.rnn(2, 3), Sequence((m.gru(2, 3), m(3, 3)))),
+    )),
     **{
         f"activation {name}": lambda m, name=name: m(3, 4, activation=name)
         for name in ("relu", "elu", "softplus", "linear", "relu6", "sigmoid", "hard_sigmoid")
@@ -138,7 +197,7 @@ class TestWithTensorFlow:
             inputs = {"inputs": feeds["inputs"]}
             assert worst(session.run(inputs), forward(model, inputs)) < 1e-13
 
-    @pytest.mark.parametrize("name", ["everything", "three layers", "two stacks", "residual"])
+    @pytest.mark.parametrize("name", ["everything", "two stacks", "every cell"])
     @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
     def test_its_narrow_arithmetic_stays_within_the_noise_floor(
         self, name: str, dtype: Any
@@ -209,18 +268,40 @@ class TestWithTensorFlow:
         assert done.stderr == "still here\n"
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        ({"gate_activation": "hard_sigmoid"}, "gates with hard_sigmoid"),
-        ({"activation": "swish"}, "activation swish"),
-    ],
-)
-def test_what_its_cells_do_not_have_is_declined_by_name(facts: Any, said: str) -> None:
-    model = Model("x", Sequence((Make()(3, 4), Make()(4, 4, **facts))))
+DECLINED: dict[str, tuple[Callable[[Make], Block], str, str]] = {
+    "hard gates": (
+        lambda m: Sequence((m(3, 4), m(4, 4, gate_activation="hard_sigmoid"))),
+        "no LSTM cell with hard_sigmoid gates", "layer1",
+    ),
+    "an activation": (lambda m: m.rnn(3, 4, activation="swish"), "no activation swish", "layer0"),
+    "a gate's activation": (
+        lambda m: m.gru(3, 4, gate_activation="swish"), "no activation swish", "layer0",
+    ),
+    "a cell": (
+        lambda m: Sequence((m.gru(3, 4), m.rnn(4, 4, kind=UGRNN, forget_bias=1.0))),
+        "no cell for UGRNN", "layer1",
+    ),
+    "a highway": (
+        lambda m: Highway(
+            m.gru(4, 4), InMemory("w", m.numbers(4, 4)), InMemory("b", m.numbers(4))
+        ),
+        "no HighwayWrapper any more", "highway0",
+    ),
+    "a projection of the output": (
+        lambda m: Sequence((
+            m(3, 4), Dense(InMemory("k", m.numbers(4, 2)), None, Fact.given("linear", "test"))
+        )),
+        "OutputProjectionWrapper any more", "dense0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(DECLINED))
+def test_what_it_does_not_have_is_declined_by_name(name: str) -> None:
+    make, said, where = DECLINED[name]
     with pytest.raises(RuntimeUnavailable, match=said) as caught:
-        TensorFlow().open(model)
-    assert "layer1" in caught.value.where
+        TensorFlow().open(Model("x", make(Make())))
+    assert where in caught.value.where
 
 
 def test_layers_of_several_dtypes_are_declined() -> None:

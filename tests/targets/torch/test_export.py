@@ -38,6 +38,8 @@ torch = pytest.importorskip("torch", "2.9")
 pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:LSTM with projections"),
+    # PyTorch 2.9 says so of buffers that it made itself
+    pytest.mark.filterwarnings("ignore:The given buffer is not writable"),
 ]
 TARGET = TorchExportTarget()
 
