@@ -7,6 +7,8 @@ nothing heavier.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -43,3 +45,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """This package: its `verify` is the verb, although a room has the same name.
+
+    Importing the room binds it as an attribute of its parent; here that binding is let go, so
+    that ``lstmbridge.verify(...)`` means one thing whatever was imported before.
+    """
+
+    @property
+    def verify(self) -> Any:
+        """`lstmbridge.api.verify`."""
+        return __getattr__("verify")
+
+    @verify.setter
+    def verify(self, room: ModuleType) -> None:
+        """Leave the name to the verb; the room is found as ``lstmbridge.verify`` by import."""
+
+
+sys.modules[__name__].__class__ = _Package

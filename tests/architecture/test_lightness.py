@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = ["onnx", "onnxruntime", "torch", "tensorflow", "h5py", "google.protobuf", "rich", "click"]
 
 
@@ -43,3 +45,11 @@ def test_public_names_are_these() -> None:
     ]
     for name in lstmbridge.__all__:
         assert getattr(lstmbridge, name) is not None
+
+
+@pytest.mark.parametrize(
+    "first", ["lstmbridge.verify", "lstmbridge.cli", "lstmbridge.verify.noise"]
+)
+def test_verify_is_the_verb_whatever_was_imported_before(first: str) -> None:
+    code = f"import {first}, lstmbridge; assert lstmbridge.verify.__module__ == 'lstmbridge.api'"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -23,6 +23,8 @@ from lstmbridge.targets.onnx.operators import OPERATORS, B, Operator, P, R, W
 from lstmbridge.targets.onnx.reading import OnnxFile
 
 Entries = dict[tuple[str, str, str], Array]
+_UNASKED = frozenset({"clip", "input_forget", "layout"})
+"""Attributes of a recurrent operator that this target never writes."""
 _RECURRENT = frozenset({"Scan", *(operator.name for operator in OPERATORS.values())})
 _THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0, "Cast": 0}
 """Operators between a recurrent node and a final state, and the input to follow."""
@@ -136,6 +138,7 @@ class LedgerReader:
                 entries[key, "peephole", gate] = p[d, k * units : (k + 1) * units]
         if origin.factor is not None:
             entries[key, "projection", ""] = self._tensor(origin.factor, 2)
+        entries.update(_unasked(key, origin.node))
         return entries
 
     def _bias(
@@ -195,6 +198,20 @@ class LedgerReader:
                 past = maker.op_type == "MatMul"
                 maker = None if past else self._makers.get(maker.input[0])
         yield from sorted(names & self._stored)
+
+
+def _unasked(layer: str, node: onnx.NodeProto) -> Entries:
+    """Attributes that no model of ours asks for and that change the numbers of some inputs.
+
+    A verifier finds them among what the source does not have: probes alone need not reach a
+    clip, say.
+    """
+    numbers = {one.name: one.f or one.i for one in node.attribute if one.name in _UNASKED}
+    return {
+        (layer, f"attribute {name}", ""): np.array([value])
+        for name, value in numbers.items()
+        if value or name == "clip"
+    }
 
 
 def _says(operator: Operator, origins: Mapping[str, _Origin | None]) -> bool:
