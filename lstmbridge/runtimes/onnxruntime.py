@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU and on CUDA. The package is imported when a session is opened.
 
-Hazards that are handled here: an empty batch aborts the process inside the LSTM kernel (1.32), so
-feeds with an empty axis are declined before they reach it; a CUDA session that silently computes
+Hazards that are handled here: an empty batch aborts the process inside the LSTM and GRU kernels
+(1.32), no step does inside GRU's, so feeds with an empty axis are declined before they reach them; a CUDA session that silently computes
 on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: what the kernel makes of
 a NaN input depends on the processor (NaN on some, finite numbers on others); TensorFlow always
 gives NaN.
@@ -85,14 +85,14 @@ def decline_empty(feeds: Feeds, runtime: str) -> None:
     """Refuse feeds with an empty axis.
 
     Raises:
-        RuntimeUnavailable: the LSTM kernel would abort the whole process.
+        RuntimeUnavailable: the LSTM or GRU kernel would abort the whole process.
     """
     for name, array in feeds.items():
         if 0 in array.shape:
             raise RuntimeUnavailable(
                 f"{name} has the shape {array.shape}",
-                expected="at least one row and one step: ONNX Runtime's LSTM aborts the process "
-                "on an empty batch, so this probe was not run",
+                expected="at least one row and one step: ONNX Runtime's recurrent operators "
+                "abort the process on an empty axis, so this probe was not run",
                 where=runtime,
             )
 

@@ -1,8 +1,8 @@
 """Where ONNX Runtime really computed, from its own profile of a run.
 
 A session that was asked for CUDA may compute on the CPU without a word: the provider is missing,
-or declines a node (an LSTM that carries ``clip``, activations or peepholes, in releases seen so
-far). `get_providers()` names what was registered, not what ran; the profile names, for each node
+or declines a node (an LSTM that carries ``clip``, activations or peepholes, a GRU whose reset
+gate comes before the recurrent product, in releases seen so far). `get_providers()` names what was registered, not what ran; the profile names, for each node
 that ran, the provider that ran it. Shapes and lengths (integers, booleans) may be computed on
 the CPU: that is how ONNX Runtime means it. No number of the network may.
 """
@@ -19,8 +19,9 @@ _SUFFIX = "_kernel_time"
 _NUMBERS = frozenset({"float", "float16", "double", "bfloat16"})
 """Element types, as profiles spell them, whose arithmetic must be on the device."""
 SUSPECTS = ("clip", "activation_alpha", "activation_beta", "activations", "input_forget")
-"""Attributes for which providers are known to decline an LSTM node."""
+"""Attributes for which providers are known to decline a recurrent node."""
 _PEEPHOLE = 7
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def complaint(nodes: Sequence[Placed], provider: str, reasons: Mapping[str, str]
     if not wrong:
         return ""
     # the recurrent nodes say the most; the rest follow them
-    worst = min(wrong, key=lambda node: node.op not in {"LSTM", "Scan"})
+    worst = min(wrong, key=lambda node: node.op not in _RECURRENT | {"Scan"})
     why = reasons.get(worst.name, "")
     because = f" ({why})" if why else ""
     return (
@@ -86,12 +87,15 @@ def complaint(nodes: Sequence[Placed], provider: str, reasons: Mapping[str, str]
 
 
 def reasons_to_decline(nodes: Sequence[Any]) -> dict[str, str]:
-    """For each LSTM node (NodeProto), what providers are known to decline; others are left out."""
+    """For each recurrent node (NodeProto), what providers decline; others are left out."""
     reasons = {}
     for node in nodes:
-        carried = [one.name for one in node.attribute if one.name in SUSPECTS]
+        attributes = {one.name: one.i for one in node.attribute}
+        carried = [name for name in attributes if name in SUSPECTS]
+        if node.op_type == "GRU" and not attributes.get("linear_before_reset"):
+            carried.append("a reset before the recurrent product")
         if len(node.input) > _PEEPHOLE and node.input[_PEEPHOLE]:
             carried.append("a peephole input")
-        if node.op_type == "LSTM" and carried:
+        if node.op_type in _RECURRENT and carried:
             reasons[node.name] = "it carries " + ", ".join(carried)
     return reasons

@@ -99,6 +99,11 @@ class GraphBuilder:
             return self.constant(self.unique(name), value)
         return self.weight(Weight(name, tuple(array.shape), array.dtype, lambda: array))
 
+    def number(self, name: str) -> float | None:
+        """The number called `name`; None where it is an array, or no constant."""
+        known = self.weights.get(name)
+        return None if known is None or known.shape else float(known.build())
+
     def ints(self, *values: int) -> str:
         """An int64 vector."""
         name = "ints/" + "_".join(map(str, values))

@@ -116,6 +116,19 @@ class Network:
 
         return self.once("alive", make)
 
+    def last_steps(self) -> str:
+        """(batch, 2): each row's last step and the row, as GatherND takes them."""
+        g = self.graph
+
+        def make() -> str:
+            step = g.node("Sub", [self._at_least_1(), g.scalar(1)], "steps/last")
+            rows = g.squeeze(self.dim(0), 0, "rows/count")
+            row = g.node("Range", [g.scalar(0), rows, g.scalar(1)], "rows")
+            columns = [g.unsqueeze(one, [1], f"{one}/column") for one in (step, row)]
+            return g.node("Concat", columns, "steps/last_of_rows", axis=1)
+
+        return self.once("last_steps", make)
+
     def zero(self, dtype: np.dtype[Any] | None = None) -> str:
         """The number zero, in the graph's precision or another."""
         number = np.zeros((), self.graph.dtype if dtype is None else dtype)

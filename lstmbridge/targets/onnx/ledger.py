@@ -23,10 +23,20 @@ from lstmbridge.targets.onnx.operators import OPERATORS, B, Operator, P, R, W
 from lstmbridge.targets.onnx.reading import OnnxFile
 
 Entries = dict[tuple[str, str, str], Array]
+_PRODUCT = frozenset({"Add", "Concat", "MatMul"})
+"""Operators of an input product, each with what it is made of as its first input."""
 _UNASKED = frozenset({"clip", "input_forget", "layout"})
 """Attributes of a recurrent operator that this target never writes."""
 _RECURRENT = frozenset({"Scan", *(operator.name for operator in OPERATORS.values())})
-_THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0, "Cast": 0}
+_THROUGH = {
+    "Squeeze": 0,
+    "Gather": 0,
+    "GatherND": 0,
+    "Where": 1,
+    "MatMul": 0,
+    "Identity": 0,
+    "Cast": 0,
+}
 """Operators between a recurrent node and a final state, and the input to follow."""
 
 
@@ -190,9 +200,10 @@ class LedgerReader:
     def _captured(self, node: onnx.NodeProto) -> Iterator[str]:
         body = next((one.g for one in node.attribute if one.name == "body"), onnx.GraphProto())
         names = {name for inner in body.node for name in inner.input}
-        for value in node.input[len(body.output) - 1 :]:
+        scanned = next((one.i for one in node.attribute if one.name == "num_scan_inputs"), 0)
+        for value in node.input[len(node.input) - scanned :]:
             maker = self._makers.get(value)
-            while maker is not None and maker.op_type in {"Add", "Concat", "MatMul"}:
+            while maker is not None and maker.op_type in _PRODUCT:
                 names.update(maker.input)
                 # beyond the product lies what another layer gave
                 past = maker.op_type == "MatMul"

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from lstmbridge.arrays import Float64
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.equations import bind, no_tap, weights_of
@@ -21,11 +22,16 @@ from lstmbridge.model.facts import Fact
 from lstmbridge.targets.onnx.builder import GraphBuilder, elem_type
 from lstmbridge.targets.onnx.flow import Network
 from lstmbridge.targets.onnx.namespace import Named, Symbolic
+from lstmbridge.targets.onnx.simplify import with_clips
 from lstmbridge.targets.onnx.workshop import narrowed, stored_weights, widened, workshop
 
 
 def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
     """Add the `Scan` of one layer and its final states.
+
+    With lengths, a row runs on past its end. What it gives there is replaced by zeros, and its
+    final states are picked out of all its states: to hold them, step by step, would cost a
+    `Where` per state inside the loop.
 
     Args:
         net: the graph's fixed points.
@@ -37,25 +43,30 @@ def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
         The outputs (time, batch, features).
     """
     g = workshop(net)
-    cell, name = _labelled(layer.cell), layer.name
-    wide = g.dtype != net.graph.dtype
+    cell, name, ragged = _labelled(layer.cell), layer.name, net.lengths is not None
     names = stored_weights(net, name, layer.cell, partial(weights_of, layer.cell))
     z = bind(Symbolic(g, name, name), cell, names).input_product(widened(net, x))
-    masks = [] if net.lengths is None else [net.alive()]
-    body = _body(g, cell, names, name, masked=bool(masks))
-    finals = [layer.state_name(state) for state in cell.state_sizes]
+    body, others = _body(g, cell, names, name, every_state=ragged)
+    wide = "/wide" if g.dtype != net.graph.dtype else ""
+    finals = {state: layer.state_name(state) + wide for state in cell.state_sizes}
+    last = [f"{final}/past_end" if ragged else final for final in finals.values()]
     steps = g.unique(f"{name}/steps")
-    initial = [_initial(net, g, layer, state) for state in cell.state_sizes]
-    attributes: dict[str, Any] = {"body": body, "num_scan_inputs": 1 + len(masks)}
+    tracks = dict.fromkeys(finals, steps) | {state: f"{name}/{state}_steps" for state in others}
+    initial = {state: _initial(net, g, layer, state) for state in finals}
+    attributes: dict[str, Any] = {"body": body, "num_scan_inputs": 1}
     if reverse:
-        attributes["scan_input_directions"] = [1] * (1 + len(masks))
-        attributes["scan_output_directions"] = [1]
-    outputs = [*(f"{final}/wide" if wide else final for final in finals), steps]
-    g.node("Scan", [*initial, z, *masks], name, outputs=outputs, **attributes)
-    if masks:
+        attributes |= {"scan_input_directions": [1], "scan_output_directions": [1]}
+    outputs = [*last, steps, *(tracks[state] for state in others)]
+    g.node("Scan", [*initial.values(), z], name, outputs=outputs, **attributes)
+    if ragged:
+        for state, final in finals.items():
+            at_end = g.node("GatherND", [tracks[state], net.last_steps()], f"{final}/at_end")
+            inputs = [net.not_empty(), at_end, initial[state]]
+            g.node("Where", inputs, f"{final}/or_initial", outputs=[final])
         steps = net.mask(steps, f"{name}/valid_steps", g.dtype)
-    for final, output in zip(finals if wide else (), outputs, strict=False):
-        g.cast(output, net.graph.dtype, f"{final}/narrowed", output=final)
+    for final in finals.values() if wide else ():
+        output = final.removesuffix(wide)
+        g.cast(final, net.graph.dtype, f"{output}/narrowed", output=output)
     return narrowed(net, steps, name)
 
 
@@ -84,33 +95,40 @@ def _initial(net: Network, g: GraphBuilder, layer: Layer, state: str) -> str:
 
 
 def _body(
-    outer: GraphBuilder, cell: Cell, names: dict[str, str], layer: str, *, masked: bool
-) -> onnx.GraphProto:
-    """One step: states, the step's input product (and whether rows are alive) -> states, output.
+    outer: GraphBuilder, cell: Cell, names: dict[str, str], layer: str, *, every_state: bool
+) -> tuple[onnx.GraphProto, tuple[str, ...]]:
+    """One step: states, the step's input product -> states, output, other states once more.
 
-    A row past its end holds its states; that its outputs are zero is seen to outside.
+    `every_state`: each state is wanted after each step; those that are not the output itself
+    are given beside it. The second result names them.
     """
     g = outer.body()
     prefix = f"{layer}/step"
     old = {state: f"{prefix}/{state}_before" for state in cell.state_sizes}
-    z, alive = f"{prefix}/input_product", f"{prefix}/alive"
+    z = f"{prefix}/input_product"
     step = bind(Symbolic(g, prefix, layer), cell, names).step
     output, new = step(z, old, no_tap)
-    if masked:
-        new = {
-            state: g.node("Where", [alive, value, old[state]], f"{prefix}/{state}")
-            for state, value in new.items()
-        }
-    results = _distinct(g, [*(new[state] for state in old), output], prefix)
+    others = tuple(state for state in old if every_state and new[state] != output)
+    results = [*(new[state] for state in old), output, *(new[state] for state in others)]
     kind = elem_type(g.dtype)
-    widths = [*cell.state_sizes.values(), cell.output_size]
+    sizes = cell.state_sizes
+    widths = [*sizes.values(), cell.output_size, *(sizes[state] for state in others)]
     row = helper.make_tensor_value_info
-    inputs = [row(old[state], kind, ["batch", width]) for state, width in cell.state_sizes.items()]
-    inputs.append(row(z, kind, ["batch", None]))
-    if masked:
-        inputs.append(row(alive, elem_type(np.dtype(np.bool_)), ["batch", 1]))
-    outputs = [row(r, kind, ["batch", width]) for r, width in zip(results, widths, strict=True)]
-    return helper.make_graph(g.nodes, f"{layer}_step", inputs, outputs)
+    inputs = [row(old[state], kind, ["batch", width]) for state, width in sizes.items()]
+    inputs.append(row(z, kind, ["batch", _product_width(outer, cell, names)]))
+    results = _distinct(g, results, prefix)
+    outputs = [
+        row(result, kind, ["batch", width]) for result, width in zip(results, widths, strict=True)
+    ]
+    nodes = with_clips(g, results)
+    return helper.make_graph(nodes, f"{layer}_step", inputs, outputs), others
+
+
+def _product_width(g: GraphBuilder, cell: Cell, names: dict[str, str]) -> int:
+    """Width of the input product, from the equations and no number."""
+    shapes = {k: np.broadcast_to(np.float64(0), g.weights[v].shape) for k, v in names.items()}
+    product = bind(Float64(), cell, shapes).input_product(np.zeros((0, cell.input_size)))
+    return int(product.shape[-1])
 
 
 def _distinct(g: GraphBuilder, values: list[str], prefix: str) -> list[str]:
