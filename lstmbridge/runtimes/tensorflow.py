@@ -42,7 +42,7 @@ def installed_version() -> str:
 
 
 class TensorFlow:
-    """TensorFlow 2's `LSTMCell` and `dynamic_rnn`. Implements `contracts.Runtime`."""
+    """TensorFlow 2's own cells and `dynamic_rnn`. Implements `contracts.Runtime`."""
 
     name = NAME
     runs = "model"

@@ -19,10 +19,12 @@ from lstmbridge.contracts import TargetOptions
 from lstmbridge.errors import CannotExpress, RuntimeUnavailable, SourceUnreadable, UsageError
 from lstmbridge.gates import GateBlocks, InMemory
 from lstmbridge.model.blocks import Bidirectional, Model, Recurrent, Sequence
+from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import States, signature_of
 from lstmbridge.targets.torch import TorchTarget
 from lstmbridge.targets.torch.files import Content, load, save
+from lstmbridge.targets.torch.native import mode_of
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -141,6 +143,30 @@ def compare_usage(kind: str, suffix: str, dtype: str, lab: Any) -> None:
     # bit for bit it is not: PyTorch's sums depend on where in memory a weight lies
     unit = UNIT_ROUNDING[dtype]
     torch.testing.assert_close(mine, theirs, rtol=16 * unit, atol=16 * unit)
+
+
+def test_a_gru_of_torch_is_never_fed_a_cell_that_resets_before(lab: Any) -> None:
+    model = lab.model("gru, reset before")
+    artifact = write(model, lab.folder)
+    assert [e.how for e in artifact.expressions] == ["stepped"]
+    assert "resets after the recurrent product" in artifact.expressions[0].detail
+    assert not [key for key in plain(artifact.path) if "weight_" in key]
+    with pytest.raises(ValueError, match=r"torch\.nn has no module"):
+        mode_of(model.layers[0].cell)  # even if the table said so
+    after = replace(model.layers[0].cell, reset_after=Fact.given(True, "test"))
+    feeds = lab.feeds(model)
+    apart = (
+        forward(model, feeds)["outputs"] - forward(Model("x", Recurrent(after)), feeds)["outputs"]
+    )
+    assert np.abs(apart).max() > 1e-2  # it would be wrong
+
+
+def test_layers_of_one_sort_that_lie_side_by_side_are_one_module(lab: Any) -> None:
+    keys = set(plain(write(lab.model("dense"), lab.folder).path))
+    assert {key for key in keys if "weight_ih" in key} == {
+        "layers.1.weight_ih_l0", "layers.1.weight_ih_l1",
+    }  # fmt: skip
+    assert TARGET.usage(write(lab.model("dense"), lab.folder)).startswith("import lstmbridge")
 
 
 KEYS = {
