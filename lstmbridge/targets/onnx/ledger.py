@@ -34,6 +34,7 @@ _THROUGH = {
     "GatherND": 0,
     "Where": 1,
     "MatMul": 0,
+    "Reshape": 0,
     "Identity": 0,
     "Cast": 0,
 }
@@ -98,16 +99,17 @@ class LedgerReader:
         }
 
     def _origin(self, output: str) -> _Origin | None:
-        direction, factor = 0, None
+        direction: int | None = None
+        factor = None
         for _ in range(len(self._makers) + 1):
             node = self._makers.get(output)
             if node is None:
                 return None
             if node.op_type in _RECURRENT:
-                return _Origin(node, list(node.output).index(output), direction, factor)
+                return _Origin(node, list(node.output).index(output), direction or 0, factor)
             if node.op_type not in _THROUGH or len(node.input) <= _THROUGH[node.op_type]:
                 return None
-            if node.op_type == "Gather":
+            if node.op_type == "Gather" and direction is None:
                 direction = int(self._tensor(node.input[1]))
             elif node.op_type == "MatMul":
                 factor = node.input[1]
@@ -226,12 +228,12 @@ def _unasked(layer: str, node: onnx.NodeProto) -> Entries:
 
 
 def _says(operator: Operator, origins: Mapping[str, _Origin | None]) -> bool:
-    """Whether each state comes from where the operator gives it."""
+    """Whether each state comes from where the operator gives it; h may be one of its outputs."""
     return all(
         one is not None
         and one.node.op_type == operator.name
         and state in operator.states
-        and one.output == operator.output(state)
+        and one.output in {operator.output(state), 0 if state == "h" else None}
         for state, one in origins.items()
     )
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.targets.onnx import weights
@@ -43,15 +41,19 @@ def emit_native(net: Network, layers: Sequence[Layer], x: str, direction: str) -
     """
     name = layers[0].name if len(layers) == 1 else f"{layers[0].name}_{layers[1].name}"
     operator = _operator(layers[0].cell)
-    y, *last = (
-        net.graph.unique(f"{name}/{part}") for part in ("Y", *(f"Y_{s}" for s in operator.states))
-    )
+    y = net.graph.unique(f"{name}/Y")
+    picked = operator.picks_last and net.lengths is not None
+    last = {} if picked else {s: net.graph.unique(f"{name}/Y_{s}") for s in operator.states}
     seen = _with_first_h(net, layers[0], x, direction)
     inputs = _inputs(net, layers, name, seen)
     attributes = _attributes(layers, direction)
-    net.graph.node(operator.name, inputs, name, outputs=[y, *last], **attributes)
+    net.graph.node(operator.name, inputs, name, outputs=[y, *last.values()], **attributes)
     for index, layer in enumerate(layers):
-        for state, value in zip(operator.states, last, strict=True):
+        for state in operator.states:
+            if picked and index == 0:
+                _pick_final(net, layer, state, y)
+                continue
+            value = last[state] if last else _first_step(net, y, name)
             _add_final(net, layer, state, value, index if len(layers) == 2 else None)
     if len(layers) == 2:
         beside = net.graph.node("Transpose", [y], f"{name}/directions", perm=[0, 2, 1, 3])
@@ -157,6 +159,22 @@ def _project(net: Network, cell: Cell, value: str, name: str, output: str = "") 
     return g.node("MatMul", [value, stored], f"{name}/h", outputs=[output] if output else ())
 
 
+def _pick_final(net: Network, layer: Layer, state: str, y: str) -> None:
+    """The output of each row's last step, of the forward direction; an empty row's is zero."""
+    g = net.graph
+    # rows of the forward direction come first, so they keep their numbers
+    rows = g.node("Reshape", [y, g.ints(0, -1, layer.cell.units)], f"{y}/rows")
+    inputs = [rows, net.last_steps()]
+    name = f"{layer.name}/last_{state}"
+    net.final(layer, state, lambda output: g.node("GatherND", inputs, name, outputs=[output]))
+
+
+def _first_step(net: Network, y: str, name: str) -> str:
+    """What a backward direction ends with: its output at the first step."""
+    g = net.graph
+    return g.node("Gather", [y, g.scalar(0)], f"{name}/first_step", axis=0)
+
+
 def _add_final(net: Network, layer: Layer, state: str, value: str, index: int | None) -> None:
     """The last valid state of a layer; `index`: its direction in a bidirectional node."""
     g, projected = net.graph, "projection" in layer.cell.blocks
@@ -164,8 +182,7 @@ def _add_final(net: Network, layer: Layer, state: str, value: str, index: int | 
     def produce(output: str) -> str:
         name = f"{layer.name}/last_{state}"
         if index is not None:
-            at = g.constant(f"int/{index}", np.array(index, np.int64))
-            return g.node("Gather", [value, at], name, outputs=[output], axis=0)
+            return g.node("Gather", [value, g.scalar(index)], name, outputs=[output], axis=0)
         if state == "c" or not projected:
             return g.squeeze(value, 0, name, output=output)
         return _project(net, layer.cell, g.squeeze(value, 0, name), layer.name, output)

@@ -24,6 +24,9 @@ class Operator:
         activations: in the operator's order, the constant of a cell that each stands for.
         defaults: the activations where it says none, by TensorFlow's names.
         peephole: the gates in its input P, which follows the states; None: it has none.
+        picks_last: where there are lengths, the last state is picked out of Y. For a row of
+            length 0, ONNX Runtime's RNN reads its Y_h from memory that is not its own, until
+            2026 (microsoft/onnxruntime pull request 28052); seen with 1.17.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Operator:
     activations: tuple[str, ...]
     defaults: tuple[str, ...]
     peephole: GateOrder | None = None
+    picks_last: bool = False
 
     def output(self, state: str) -> int:
         """Which output is the last `state`."""
@@ -50,7 +54,7 @@ LSTM = Operator(
     ONNX_PEEPHOLE,
 )
 GRU = Operator("GRU", ONNX_GRU, ("h",), ("gate_activation", "activation"), ("sigmoid", "tanh"))
-RNN = Operator("RNN", ONNX_RNN, ("h",), ("activation",), ("tanh",))
+RNN = Operator("RNN", ONNX_RNN, ("h",), ("activation",), ("tanh",), picks_last=True)
 
 OPERATORS: Mapping[str, Operator] = {
     "LSTM": LSTM,
