@@ -235,7 +235,7 @@ class Application:
         facts: its constants.
         x: the tensor that it takes as input, resolved, as are all.
         previous: state -> the tensor that it reads.
-        states: state -> the tensor that it makes.
+        states: state -> the tensor that it makes; one that nobody asks for may be missing.
         output: the tensor that it gives; most often one of `states`.
         whole: it computes all steps at once (BlockLSTM): x, states and output have a leading time
             axis.

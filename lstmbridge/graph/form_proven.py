@@ -7,6 +7,7 @@ Of all tensors that follow from the cell's kernels, one must be the output that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -36,7 +37,8 @@ _MOST_SETS = 512
 _CLIPS = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
 _USES = frozenset({"BatchMatMul", "BatchMatMulV2", "GRUBlockCell", "MatMul"})
 _ACTIVATIONS = frozenset({"activation", "gate_activation"})
-_NUMBERS = frozenset({"epsilon", "forget_bias"})
+# options that are numbers, and how large those may be: one is not mistaken for the other
+_NUMBERS = {"epsilon": (0.0, 0.5), "forget_bias": (1e-6, math.inf)}
 _LIMITS = frozenset({"cell_clip", "proj_clip"})
 _OUTPUT = ""
 
@@ -235,14 +237,19 @@ class FormProver:
         values = _Values(self._tracer, self._query, place, trial)
         sought = [*self._query.state_sizes, _OUTPUT]
         best: dict[str, _Value] = {}
+        of_best: Constants = {}
         for constants in sets:
             found = _matching(values, trial.made(constants), sought)
+            if len(found) > len(best):
+                best, of_best = found, constants
             if len(found) == len(sought):
-                ops = (self._tracer.network.op(n) for n in values.evaluation.computed)
-                if small and not all(map(is_sizeless, ops)):
-                    return "its operations know sizes"
-                return self._application(place, constants, values, found)
-            best = max(best, found, key=len)
+                break
+        if _OUTPUT in best:
+            # a state may be missing where nobody asks for it: after the last unrolled step
+            ops = (self._tracer.network.op(n) for n in values.evaluation.computed)
+            if small and not all(map(is_sizeless, ops)):
+                return "its operations know sizes"
+            return self._application(place, of_best, values, best)
         missing = [name or "output" for name in sought if name not in best]
         kinds = [self._tracer.network.op(name).kind for name in list(place.reached)[1:13]]
         return (
@@ -258,7 +265,8 @@ class FormProver:
         for one in found.values():
             for edge, name in one.edges.items():
                 read.setdefault(name, set()).add(values.read(edge))
-        if any(len(tensors) != 1 for tensors in read.values()):
+        wanted = {"x", *self._query.state_sizes}
+        if set(read) != wanted or any(len(tensors) != 1 for tensors in read.values()):
             return "its parts see different inputs or states"
         for one in found.values():
             for name in place.parts(one.tensor):
@@ -272,7 +280,7 @@ class FormProver:
             facts=FormFacts({n: _shortest(s) for n, s in constants.items()}),
             x=read["x"].pop(),
             previous={state: read[state].pop() for state in self._query.state_sizes},
-            states={state: resolve(found[state].tensor) for state in self._query.state_sizes},
+            states={state: resolve(one.tensor) for state, one in found.items() if state},
             output=resolve(found[_OUTPUT].tensor),
         )
 
@@ -332,7 +340,9 @@ def _suggested(
         clips = _numbers(tracer, [op for op in ops if op.kind in _CLIPS])
         seen = {abs(number): where for number, where in clips.items()}
     elif option in _NUMBERS:
-        seen = _numbers(tracer, ops) | {0.0: node}
+        low, high = _NUMBERS[option]
+        seen = {n: w for n, w in _numbers(tracer, ops).items() if n == 0 or low < abs(n) < high}
+        seen.setdefault(0.0, node)
     # an operation that is a whole cell shows nothing of what is inside
     seen.setdefault(default, node)
     first = default

@@ -147,6 +147,7 @@ class Gluer:
         values = {
             app.states[state]: draw.normal(size=(_BATCH, width)) * _ROWS
             for state, width in query.state_sizes.items()
+            if state in app.states
         }
         if app.output not in values:
             values[app.output] = draw.normal(size=(_BATCH, outer_sizes(query)[1])) * _ROWS

@@ -271,7 +271,7 @@ def _strand(
         problems.append(_problem(start, tensor, detail))
     initial: dict[str, Tensor | None] = {}
     for state, link in first.items():
-        made = None if link.before is None else link.before.states[state]
+        made = None if link.before is None else link.before.states.get(state)
         initial[state] = made or link.initial
     lengths = dict.fromkeys(link.lengths for link in own if link.lengths)
     return Strand(tuple(apps), one.loop, initial, tuple(lengths), tuple(problems))

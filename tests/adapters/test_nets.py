@@ -1,0 +1,118 @@
+"""Graphs that TensorFlow built, of every cell and wrapper: proven, or refused by name and node."""
+
+import base64
+import json
+import zlib
+from pathlib import Path
+
+import pytest
+
+from lstmbridge.adapters import recognise
+from lstmbridge.contracts import Hints
+from lstmbridge.errors import CannotExpress, FactConflict
+from lstmbridge.model.blocks import Bidirectional, Dense, Highway, Residual, Sequence
+from lstmbridge.model.facts import Basis
+from lstmbridge.sources.metagraph import graph_from_graphdef_bytes
+
+NETS = json.loads((Path(__file__).parent / "recorded_nets.json").read_text())["nets"]
+PROVEN = [net for net in NETS if not net.get("refused")]
+REFUSED = [net for net in NETS if net.get("refused")]
+
+
+def _named(net):
+    return net["name"]
+
+
+@pytest.fixture
+def look(source):
+    """Recognise a recorded net: its variables' shapes, and its graph."""
+
+    def recognition(net, **hints):
+        graph = graph_from_graphdef_bytes(
+            zlib.decompress(base64.b64decode(net["graph"])), "net.pb"
+        )
+        shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
+        return recognise(source(shapes, shown_graph=graph), Hints(**hints))
+
+    return recognition
+
+
+def _structure(block):
+    if isinstance(block, Sequence):
+        return ", ".join(_structure(inner) for inner in block.blocks)
+    if isinstance(block, Bidirectional):
+        return f"({_structure(block.forward)} | {_structure(block.backward)})"
+    if isinstance(block, Residual | Highway):
+        return f"{type(block).__name__.lower()}({_structure(block.inner)})"
+    return "dense" if isinstance(block, Dense) else type(block.cell).__name__
+
+
+@pytest.mark.parametrize("net", PROVEN, ids=_named)
+def test_a_graph_shows_structure_and_constants_and_nothing_is_assumed(look, net):
+    [part] = look(net).parts
+    facts = part.model.all_facts
+    assert _structure(part.model.root) == net["structure"]
+    assert {name: facts[name].value for name in net["constants"]} == net["constants"]
+    assert {fact.basis for fact in facts.values()} == {Basis.READ}
+
+
+@pytest.mark.parametrize("net", PROVEN, ids=_named)
+def test_constants_that_a_net_leaves_alone_are_the_defaults_that_bare_weights_assume(look, net):
+    [proven], [bare] = look(net).parts, _bare(look, net).parts
+    for told, assumed in zip(proven.model.layers, bare.model.layers, strict=True):
+        for name, fact in assumed.cell.facts.items():
+            if f"{told.name}.{name}" not in net["constants"]:
+                assert told.cell.facts[name].value == fact.value, name
+
+
+def _bare(look, net):
+    layers = net["structure"].count(",") + 1 if "shared_cell" in net["constants"] else None
+    return look(net, ignore_graph=True, layers=layers)
+
+
+@pytest.mark.parametrize("net", REFUSED, ids=_named)
+def test_what_computes_something_else_than_its_names_say_is_refused_with_its_node(look, net):
+    with pytest.raises(CannotExpress) as caught:
+        look(net)
+    assert "net.pb" in caught.value.where
+    assert "--ignore-graph" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "hints"),
+    [
+        ("gru-softsign", {"activation": "softsign"}),
+        ("coupled", {"forget_bias": 0.25, "proj_clip": 0.3}),
+        ("layer-norm", {"forget_bias": 0.0, "activation": "relu"}),
+        ("residuals", {"residual": True}),
+        ("gru-shared", {"layers": 3}),
+    ],
+)
+def test_a_statement_that_agrees_with_the_graph_is_welcome(look, name, hints):
+    net = next(net for net in PROVEN if net["name"] == name)
+    assert look(net, **hints).parts[0].model.all_facts == look(net).parts[0].model.all_facts
+
+
+@pytest.mark.parametrize(
+    ("name", "hints"),
+    [
+        ("gru-softsign", {"activation": "tanh"}),
+        ("coupled", {"forget_bias": 1.0}),
+        ("coupled", {"proj_clip": 0.5}),
+        ("gru", {"forget_bias": 1.0}),
+        ("gru", {"residual": True}),
+        ("gru-block", {"activation": "relu"}),
+        ("gru-shared", {"layers": 2}),
+    ],
+)
+def test_a_statement_that_the_graph_contradicts_is_a_conflict(look, name, hints):
+    net = next(net for net in PROVEN if net["name"] == name)
+    with pytest.raises(FactConflict):
+        look(net, **hints)
+
+
+def test_a_residual_of_one_of_two_wrapped_layers_stands_where_the_graph_has_it(look):
+    inner = next(net for net in PROVEN if net["name"] == "highway-of-residual")
+    outer = next(net for net in PROVEN if net["name"] == "residual-of-highway")
+    assert isinstance(look(inner).parts[0].model.root, Highway)
+    assert isinstance(look(outer).parts[0].model.root, Residual)
