@@ -422,3 +422,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def kind(request: pytest.FixtureRequest) -> str:
     """The name of each network of the zoo."""
     return str(request.param)
+
+
+@pytest.fixture(
+    params=[
+        "shared",
+        "no bias",
+        "projected",
+        "everything",
+        "two stacks, unlike",
+        "gru, candidate's late bias",
+        "every kind",
+        "one node of each sort",
+        "highways in two directions",
+        "dense in one direction",
+    ]
+)
+def sample(request: pytest.FixtureRequest) -> str:
+    """The names of networks that have between them whatever a network can have."""
+    return str(request.param)

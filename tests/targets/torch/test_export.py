@@ -76,12 +76,11 @@ def worst(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
 
 EXPORTED = (
     ("every kind", True),
-    ("every kind", False),
     ("everything", False),
     ("projected", True),
     ("rnn, relu", True),
     ("two ways stacked", False),
-    ("two stacks, unlike", True),
+    ("two stacks, unlike", False),
     ("gru, both resets", False),
     ("highways in two directions", True),
     ("dense in one direction", True),
@@ -223,7 +222,7 @@ def test_nothing_of_this_machine_stands_in_a_file(made: Any) -> None:
     assert "stack_trace" not in graph
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float32])
 def test_the_ledger_is_that_of_the_state_dict(dtype: Any, lab: Any) -> None:
     model = lab.model("highways and residuals inside each other", dtype=dtype)
     mine = TARGET.ledger(write(model, lab.folder), model)
