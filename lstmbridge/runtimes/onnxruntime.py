@@ -1,7 +1,8 @@
 """ONNX Runtime on the CPU and on CUDA. The package is imported when a session is opened.
 
 Hazards that are handled here: an empty batch aborts the process inside the LSTM and GRU kernels
-(1.32), no step does inside GRU's, so feeds with an empty axis are declined before they reach them; a CUDA session that silently computes
+(1.32), no step does inside GRU's, so feeds with an empty axis are declined before they reach
+them; a CUDA session that silently computes
 on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: what the kernel makes of
 a NaN input depends on the processor (NaN on some, finite numbers on others); TensorFlow always
 gives NaN.

@@ -2,7 +2,8 @@
 
 A session that was asked for CUDA may compute on the CPU without a word: the provider is missing,
 or declines a node (an LSTM that carries ``clip``, activations or peepholes, a GRU whose reset
-gate comes before the recurrent product, in releases seen so far). `get_providers()` names what was registered, not what ran; the profile names, for each node
+gate comes before the recurrent product, in releases seen so far). `get_providers()` names what
+was registered, not what ran; the profile names, for each node
 that ran, the provider that ran it. Shapes and lengths (integers, booleans) may be computed on
 the CPU: that is how ONNX Runtime means it. No number of the network may.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from functools import partial
 
@@ -128,7 +129,7 @@ def test_more_rows_and_memory_bounds_change_nothing(networks, monkeypatch):
         "sequence_length": np.array([5, 0, 1, 3, 5, 2, 4]),
     }
     whole = run_model(model, feeds)
-    monkeypatch.setattr("lstmbridge.verify.noise._ELEMENTS", 200)
+    monkeypatch.setattr(importlib.import_module("lstmbridge.verify.noise"), "_ELEMENTS", 200)
     pieces = run_model(model, feeds)
     for name, values in whole.items():
         assert np.allclose(pieces[name], values, rtol=0, atol=1e-15)
