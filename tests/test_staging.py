@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import resource
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,25 +62,25 @@ def test_a_destination_that_cannot_be_is_refused_before_any_work(
         pytest.fail("work was begun")
 
 
-@pytest.fixture
+@contextmanager
 def a_small_disk() -> Iterator[None]:
-    """A real limit of the system on how long a file may grow."""
-    import signal
-
+    """A real limit of the system on how long a file may grow; lifted before pytest writes."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("a_small_disk")
 def test_a_write_that_the_system_refuses_is_a_message_and_leaves_nothing(tmp_path: Path) -> None:
     old = tmp_path / "a.onnx"
     old.write_bytes(b"old")
     with (
         pytest.raises(UsageError, match="larger than") as caught,
+        a_small_disk(),
         staged(old, force=True) as stage,
     ):
         stage.path.write_bytes(bytes(5000))
