@@ -28,9 +28,9 @@ STEPS, WIDE, UNITS = 4, 5, 6
 relu, tanh, sigmoid = tf.nn.relu, tf.tanh, tf.sigmoid
 
 
-def make(name, *args, **kwargs):
+def make(cell, *args, **kwargs):
     rooms = (tf.nn.rnn_cell, tf.contrib.rnn, tf.contrib.cudnn_rnn)
-    return next(getattr(r, name) for r in rooms if hasattr(r, name))(*args, **kwargs)
+    return next(getattr(r, cell) for r in rooms if hasattr(r, cell))(*args, **kwargs)
 
 
 def gru(units=UNITS, **kwargs):
@@ -293,6 +293,33 @@ NETS = {
         {},
     ),
 }
+
+
+class MyUgrnn(tf.contrib.rnn.UGRNNCell):
+    """A class of the user's own, under a name of its own."""
+
+
+class MyIntersection(tf.contrib.rnn.IntersectionRNNCell):
+    """The same; its variables look like an LSTM's."""
+
+
+NETS.update(
+    {
+        "own-ugrnn": (
+            lambda: MyUgrnn(UNITS, activation=relu),
+            "dynamic",
+            "UGRNN",
+            {"layer0.activation": "relu"},
+        ),
+        "own-intersection": (
+            lambda: multi(gru(), MyIntersection(UNITS)),
+            "dynamic",
+            "GRU, Intersection",
+            {},
+        ),
+        "own-rnn": (lambda: make("BasicRNNCell", UNITS, name="core"), "static", "RNN", {}),
+    }
+)
 
 
 class OtherGru(rnn_cell_impl.GRUCell):

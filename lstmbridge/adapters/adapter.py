@@ -84,8 +84,12 @@ def _sites(variables: Variables, hints: Hints, graph: Graph | None) -> list[Site
     sites = find_sites(variables.weights, hints)
     if graph is None:
         return sites
-    maybe = lookalikes(strays(sites, variables.weights))
-    return in_order([*sites, *(proven(graph, maybe) if maybe else ())])
+    doubted = [s for s in sites if s.own_name and s.problem is None and hints.cell is None]
+    sure = [site for site in sites if site not in doubted]
+    maybe = lookalikes(strays(sure, variables.weights), every=True)
+    shown = proven(graph, maybe) if maybe else []
+    taken = {name for site in shown for name in site.owned}
+    return in_order([*sure, *shown, *(site for site in doubted if not site.owned & taken)])
 
 
 @dataclass(frozen=True)

@@ -244,12 +244,17 @@ def _own_named(
     return None
 
 
-def _candidates(called: tuple[Family, CellClass] | None) -> Iterator[tuple[Family, CellClass]]:
-    """What a cell under a name of its own may be: what its user calls it, then by its shapes."""
+def _candidates(
+    called: tuple[Family, CellClass] | None = None, *, every: bool = False
+) -> Iterator[tuple[Family, CellClass]]:
+    """What a cell under a name of its own may be: what its user calls it, then by its shapes.
+
+    `every`: those too of which shapes prove nothing.
+    """
     if called is not None:
         yield called
     for family in FAMILIES:
-        row = family.class_called(family.own_name)
+        row = family.class_called(family.own_name) or (family.classes[0] if every else None)
         if row is not None:
             yield family, row
 
@@ -287,18 +292,22 @@ def strays(sites: Iterable[Site], weights: Mapping[str, Stored]) -> dict[str, St
     return {name: s for name, s in weights.items() if name not in taken}
 
 
-def lookalikes(weights: Mapping[str, Stored]) -> list[Site]:
+def lookalikes(weights: Mapping[str, Stored], *, every: bool = False) -> list[Site]:
     """Scopes that lie nowhere in particular, or have names of their own, and would fit as a cell.
 
     By names and shapes alone they are no cells; a graph can prove that they are.
+
+    Args:
+        weights: variables that are no cell's by their names.
+        every: all that each scope may be, for a graph to tell; else the one that shapes suggest.
     """
     found = []
     for path, names in _by_scope(weights).items():
         if is_wrapper(path[-1]):
             continue
-        sites = [_spelled(path, names, family, row) for family, row in _candidates(None)]
+        sites = (_spelled(path, names, *candidate) for candidate in _candidates(every=every))
         fits = [site for site in sites if site is not None and site.problem is None]
-        found += [replace(site, own_name=True) for site in fits[:1]]
+        found += [replace(site, own_name=True) for site in (fits if every else fits[:1])]
     return found
 
 

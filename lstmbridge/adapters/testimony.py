@@ -83,30 +83,41 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
     computes something that this version does not convert, with its node).
     """
     around = {scope: wraps for draft in drafts for scope, wraps in _around(draft).items()}
-    sites = [site for draft in drafts for site in draft.sites()]
+    sites = {site.scope: site for draft in drafts for site in draft.sites()}
     evidence = gather(graph, _questions(sites, around))
     return {draft.scope: _Examination(evidence).of(draft) for draft in drafts}
 
 
 def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
-    """Those of `sites` that `graph` computes as the cells they might be, and as nothing else."""
-    evidence = gather(graph, _questions(sites, {}))
-    cells = {site.scope: evidence.cells[site.scope] for site in sites}
-    return [s for s in sites if cells[s.scope].applications and not cells[s.scope].failures]
+    """Those of `sites` that `graph` computes as the cells they might be, and as nothing else.
+
+    `sites` may say several things of one scope; at most one of them is so.
+    """
+    numbered = {f"{site.scope}#{k}": site for k, site in enumerate(sites)}
+    evidence = gather(graph, _questions(numbered, {}))
+    found: list[Site] = []
+    taken: set[str] = set()
+    for label, site in numbered.items():
+        cell = evidence.cells[label]
+        if cell.applications and not cell.failures and not site.owned & taken:
+            found.append(site)
+            taken |= site.owned
+    return found
 
 
-def _questions(sites: Sequence[Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
+def _questions(sites: Mapping[str, Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
+    """What the graph is asked, by the labels under which it is to answer."""
     return [
         replace(
-            site.family.ask(site.scope, site.stored, site.sizes),
-            around=(*_front(site), *(w.question(site.scope) for w in around.get(site.scope, ()))),
+            site.family.ask(label, site.stored, site.sizes),
+            around=(*_front(label, site), *(w.question(label) for w in around.get(label, ()))),
         )
-        for site in sites
+        for label, site in sites.items()
         if site.family and site.stored and site.sizes
     ]
 
 
-def _front(site: Site) -> Iterator[AroundQuery]:
+def _front(label: str, site: Site) -> Iterator[AroundQuery]:
     """The dense layer that a cell applies to its input itself."""
     if site.front is not None:
         roles = {"kernel": site.front.kernel, "bias": site.front.bias}
@@ -114,7 +125,7 @@ def _front(site: Site) -> Iterator[AroundQuery]:
         own = {role: stored[id(ref)] for role, ref in roles.items() if ref is not None}
         yield AroundQuery(
             name="the projection of its input",
-            layer=site.scope,
+            layer=label,
             variables={role: s.in_graph for role, s in own.items()},
             shapes={role: s.ref.shape for role, s in own.items()},
             before=True,

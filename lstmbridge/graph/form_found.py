@@ -85,6 +85,8 @@ class Place:
         """Go forward."""
         for role in self.query.variables:
             self._roles.update(dict.fromkeys(self.variables.nodes(role), role))
+        if self.hopeless:
+            return
         queue, self.reached[self.node] = deque([self.node]), None
         while queue and len(self.reached) < _FURTHEST:
             name = queue.popleft()
@@ -100,6 +102,15 @@ class Place:
     def _outputs(self, name: str) -> list[Tensor]:
         kind = self.tracer.network.op(name).kind
         return [(name, k) for k in range(_OUTPUTS.get(kind, 1))]
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the first kernel is not even multiplied with what it sees."""
+        op = self.tracer.network.op(self.node)
+        if op.kind in _BLOCKS or self.query.sees[next(iter(self.query.sees))] != "xh":
+            return False
+        joined = self.tracer.op(op.inputs[0])
+        return joined.kind not in _JOINS or len(joined.inputs) != 3
 
     def candidates(self) -> Iterator[tuple[Tensor, Outside]]:
         """Every tensor that follows and is a function of both x and h."""

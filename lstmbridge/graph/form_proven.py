@@ -199,6 +199,9 @@ class FormProver:
 
     def _prove(self, op: Op) -> Application | Construct:
         place = Place(self._tracer, self._query, self._variables, op.name)
+        if place.hopeless:
+            detail = "its first kernel is not multiplied with x and h side by side"
+            return Construct("own cell", op.name, self._query.layer, detail)
         sets = list(islice(_constant_sets(self._tracer, self._query, place), _MOST_SETS))
         # what was proven at one place is likely at the others
         sets.sort(key=lambda constants: _values_of(constants) != self._proven)

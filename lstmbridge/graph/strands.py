@@ -90,7 +90,10 @@ class StrandFinder:
                 starts.append(app)
             else:
                 successor[before.node] = app
-        return [_strand(start, successor, links) for start in starts]
+        strands = [_strand(start, successor, links) for start in starts]
+        linked = {app.node for strand in strands for app in strand.apps}
+        rest = [app for app in self.gluer.applications if app.node not in linked]
+        return [*strands, *map(_endless, rest)]
 
     def _link(self, app: Application, state: str) -> Link:
         tensor = app.previous[state]
@@ -251,6 +254,13 @@ def _before(links: Mapping[str, Link]) -> Application | None:
 
 def _problem(app: Application, tensor: Tensor, detail: str) -> Construct:
     return Construct("state", tensor[0], app.layer, f"the state of {app.layer}: {detail}")
+
+
+def _endless(app: Application) -> Strand:
+    """An application of unrolled steps that come from one another in a circle."""
+    tensor = next(iter(app.previous.values()))
+    problem = _problem(app, tensor, "its steps have no first")
+    return Strand((app,), None, dict.fromkeys(app.previous), (), (problem,))
 
 
 def _strand(

@@ -2,14 +2,17 @@
 
 import base64
 import json
+import random
 import zlib
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lstmbridge.adapters import recognise
 from lstmbridge.contracts import Hints
-from lstmbridge.errors import CannotExpress, FactConflict
+from lstmbridge.errors import CannotExpress, FactConflict, LstmBridgeError, NotRecognised
 from lstmbridge.model.blocks import Bidirectional, Dense, Highway, Residual, Sequence
 from lstmbridge.model.facts import Basis
 from lstmbridge.sources.metagraph import graph_from_graphdef_bytes
@@ -21,6 +24,10 @@ REFUSED = [net for net in NETS if net.get("refused")]
 
 def _named(net):
     return net["name"]
+
+
+def _graph(net):
+    return graph_from_graphdef_bytes(zlib.decompress(base64.b64decode(net["graph"])), "net.pb")
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def test_a_graph_shows_structure_and_constants_and_nothing_is_assumed(look, net)
     assert {fact.basis for fact in facts.values()} == {Basis.READ}
 
 
-@pytest.mark.parametrize("net", PROVEN, ids=_named)
+@pytest.mark.parametrize("net", [n for n in PROVEN if not n["name"].startswith("own")], ids=_named)
 def test_constants_that_a_net_leaves_alone_are_the_defaults_that_bare_weights_assume(look, net):
     [proven], [bare] = look(net).parts, _bare(look, net).parts
     for told, assumed in zip(proven.model.layers, bare.model.layers, strict=True):
@@ -109,6 +116,46 @@ def test_a_statement_that_the_graph_contradicts_is_a_conflict(look, name, hints)
     net = next(net for net in PROVEN if net["name"] == name)
     with pytest.raises(FactConflict):
         look(net, **hints)
+
+
+@pytest.mark.parametrize("net", [n for n in PROVEN if n["name"].startswith("own")], ids=_named)
+def test_a_graph_tells_which_cell_lies_under_a_name_of_its_own(look, net):
+    assert look(net).warnings == ()
+    with pytest.raises(NotRecognised) if net["name"] != "own-intersection" else nullcontext():
+        [part] = look(net, ignore_graph=True).parts
+        assert _structure(part.model.root) == "GRU, LSTM"
+
+
+def _damaged(graph, seed):
+    """The graph with nodes taken away, joined wrongly, renamed or stripped of attributes."""
+    dice = random.Random(seed)
+    nodes = dict(graph.nodes)
+    for _ in range(dice.choice((1, 2, 8))):
+        name, other = dice.choice(list(nodes)), dice.choice(list(nodes))
+        node = nodes[name]
+        nodes[name] = dice.choice(
+            (
+                replace(node, inputs=node.inputs[:-1]),
+                replace(node, inputs=(*node.inputs[1:], other + dice.choice(("", ":1", ":9")))),
+                replace(node, op=dice.choice((nodes[other].op, "Odd", "While"))),
+                replace(node, attrs={}),
+            )
+        )
+    return replace(graph, nodes=nodes)
+
+
+@pytest.mark.parametrize("net", PROVEN[::4], ids=_named)
+def test_a_damaged_graph_gives_an_answer_or_one_of_our_errors(source, net):
+    graph = _graph(net)
+    shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
+    read = 0
+    for seed in range(12):
+        try:
+            recognise(source(shapes, shown_graph=_damaged(graph, seed)))
+            read += 1
+        except LstmBridgeError as error:
+            assert error.read
+    assert read < 12
 
 
 def test_a_residual_of_one_of_two_wrapped_layers_stands_where_the_graph_has_it(look):

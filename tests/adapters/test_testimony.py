@@ -75,7 +75,9 @@ class Saying:
             q.layer: CellEvidence(
                 q.layer,
                 None if self.failures else facts,
-                () if q.layer in self.unread else (_application(q.layer, facts),),
+                ()
+                if q.layer.partition("#")[0] in self.unread
+                else (_application(q.layer, facts),),
                 self.failures,
                 self.known,
             )
