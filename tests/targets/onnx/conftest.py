@@ -14,7 +14,19 @@ from lstmbridge.arrays import UNIT_ROUNDING, Rounding
 from lstmbridge.contracts import Artifact, TargetOptions
 from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks, InMemory
 from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual, Sequence
-from lstmbridge.model.cells import LSTM
+from lstmbridge.model.cells import (
+    GRU,
+    LSTM,
+    NAS,
+    RNN,
+    UGRNN,
+    Cell,
+    CoupledLSTM,
+    IndyGRU,
+    IndyLSTM,
+    Intersection,
+    LayerNormLSTM,
+)
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu
@@ -40,13 +52,13 @@ class Stored(Rounding):
         return np.asarray(value).astype(self._dtype).astype(np.float64)
 
 
-def allowed(model: Model, fed: dict[str, np.ndarray], expected, precision: str):
+def allowed(model: Model, fed: dict[str, np.ndarray], expected, precision: str, replicas: int):
     """By output: how far an honest runtime of `precision` may be from the oracle, here."""
-    tiled = {name: np.concatenate([array] * REPLICAS) for name, array in fed.items()}
+    tiled = {name: np.concatenate([array] * replicas) for name, array in fed.items()}
     runs = forward(model, tiled, ops=Stored(precision))
     unit = UNIT_ROUNDING[precision]
     return {
-        name: CONSTANT * np.abs(runs[name].reshape(REPLICAS, *values.shape) - values).max()
+        name: CONSTANT * np.abs(runs[name].reshape(replicas, *values.shape) - values).max()
         + unit * np.abs(values)
         + float(np.finfo(precision).tiny)
         for name, values in expected.items()
@@ -59,10 +71,15 @@ class Nets:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
-    def cell(
+    def cell(self, inputs: int, units: int = 5, *, kind: str = "LSTM", **options: Any) -> Cell:
+        """A cell of `kind` (see `KINDS`), with whatever options that kind has."""
+        build, fixed = KINDS[kind]
+        return build(self, inputs, units, **{**fixed, **options})
+
+    def lstm(
         self,
         inputs: int,
-        units: int = 5,
+        units: int,
         *,
         dtype: Any = np.float32,
         projection: int = 0,
@@ -78,7 +95,6 @@ class Nets:
         out = projection or units
         kernel = InMemory("kernel", self.numbers((inputs + out, 4 * units), dtype, scale))
         stored = InMemory("bias", self.numbers((4 * units,), dtype))
-        diagonals = {gate: self.numbers((units,), dtype) for gate in "ifo"}
         return LSTM(
             kernel=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(0, inputs)),
             recurrent=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(inputs, inputs + out)),
@@ -88,9 +104,113 @@ class Nets:
             gate_activation=fact(gate_activation),
             cell_clip=fact(cell_clip),
             proj_clip=fact(proj_clip),
-            peephole=GateBlocks.of(diagonals) if peephole else None,
-            projection=InMemory("p", self.numbers((units, out), dtype)) if projection else None,
+            peephole=self.blocks("ifo", (units,), dtype) if peephole else None,
+            projection=self.vector((units, out), dtype) if projection else None,
         )
+
+    def coupled(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        projection: int = 0,
+        peephole: bool = False,
+        forget_bias: float = 1.0,
+        proj_clip: float | None = None,
+        dtype: Any = np.float32,
+        **options: Any,
+    ) -> CoupledLSTM:
+        out = projection or units
+        return CoupledLSTM(
+            **self.common(CoupledLSTM, inputs, units, out, dtype=dtype, **options),
+            forget_bias=fact(forget_bias),
+            proj_clip=fact(proj_clip),
+            peephole=self.blocks("fo", (units,), dtype) if peephole else None,
+            projection=self.vector((units, out), dtype) if projection else None,
+        )
+
+    def gru(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        reset_after: bool,
+        gate_activation: str = "sigmoid",
+        recurrent_bias: str = "",
+        dtype: Any = np.float32,
+        **options: Any,
+    ) -> GRU:
+        return GRU(
+            **self.common(GRU, inputs, units, units, dtype=dtype, **options),
+            reset_after=fact(reset_after),
+            gate_activation=fact(gate_activation),
+            recurrent_bias=self.blocks(recurrent_bias, (units,), dtype)
+            if recurrent_bias
+            else None,
+        )
+
+    def layer_norm(
+        self, inputs: int, units: int, *, dtype: Any = np.float32, **options: Any
+    ) -> LayerNormLSTM:
+        common = self.common(LayerNormLSTM, inputs, units, units, dtype=dtype, **options)
+        del common["bias"]
+        return LayerNormLSTM(
+            **common,
+            gain=self.blocks("ifco", (units,), dtype),
+            shift=self.blocks("ifco", (units,), dtype),
+            state_gain=self.vector((units,), dtype),
+            state_shift=self.vector((units,), dtype),
+            forget_bias=fact(1.0),
+            epsilon=fact(1e-12),
+        )
+
+    def nas(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        projection: int = 0,
+        dtype: Any = np.float32,
+        **options: Any,
+    ) -> NAS:
+        out = projection or units
+        common = self.common(NAS, inputs, units, out, dtype=dtype, **options)
+        del common["activation"]
+        projected = self.vector((units, out), dtype) if projection else None
+        return NAS(**common, projection=projected)
+
+    def simple(self, inputs: int, units: int, *, of: type[Cell], **options: Any) -> Cell:
+        rows = 1 if of in {IndyLSTM, IndyGRU} else units
+        bias = {"forget_bias": fact(1.0)} if of in {IndyLSTM, UGRNN, Intersection} else {}
+        return of(**self.common(of, inputs, units, rows, **options), **bias)
+
+    def common(
+        self,
+        of: type[Cell],
+        inputs: int,
+        units: int,
+        rows: int,
+        *,
+        dtype: Any = np.float32,
+        scale: float = 1.0,
+        bias: bool = True,
+        activation: str = "tanh",
+    ) -> dict[str, Any]:
+        """What nearly all cells have; `rows`: of the recurrent weights."""
+        return {
+            "kernel": self.blocks(of.GATES, (inputs, units), dtype, scale),
+            "recurrent": self.blocks(of.GATES, (rows, units), dtype, scale),
+            "bias": self.blocks(of.GATES, (units,), dtype) if bias else None,
+            "activation": fact(activation),
+        }
+
+    def blocks(
+        self, gates: Any, shape: tuple[int, ...], dtype: Any = np.float32, scale: float = 1.0
+    ) -> GateBlocks:
+        return GateBlocks.of({gate: self.numbers(shape, dtype, scale) for gate in gates})
+
+    def vector(self, shape: tuple[int, ...], dtype: Any = np.float32) -> InMemory:
+        return InMemory("v", self.numbers(shape, dtype))
 
     def numbers(self, shape: tuple[int, ...], dtype: Any, scale: float = 1.0) -> np.ndarray:
         return (self.rng.normal(size=shape) * scale / np.sqrt(shape[0])).astype(dtype)
@@ -134,6 +254,21 @@ class Nets:
         return Recurrent(self.cell(width, **options))
 
 
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "LSTM": (Nets.lstm, {}),
+    "coupled": (Nets.coupled, {}),
+    "GRU reset before": (Nets.gru, {"reset_after": False}),
+    "GRU reset after": (Nets.gru, {"reset_after": True, "recurrent_bias": "rzc"}),
+    "GRU of cuDNN": (Nets.gru, {"reset_after": True, "recurrent_bias": "c"}),
+    "RNN": (Nets.simple, {"of": RNN}),
+    "UGRNN": (Nets.simple, {"of": UGRNN}),
+    "Intersection": (Nets.simple, {"of": Intersection}),
+    "layer norm": (Nets.layer_norm, {}),
+    "IndyLSTM": (Nets.simple, {"of": IndyLSTM}),
+    "IndyGRU": (Nets.simple, {"of": IndyGRU}),
+    "NAS": (Nets.nas, {"bias": False}),
+}
+
 TOPOLOGIES = (
     "one",
     "stack",
@@ -149,6 +284,12 @@ TOPOLOGIES = (
 @pytest.fixture(params=TOPOLOGIES)
 def topology(request):
     """Every way to put cells together."""
+    return request.param
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """Every kind of cell."""
     return request.param
 
 
@@ -188,9 +329,11 @@ def feeds(nets):
 def assert_agrees():
     """ONNX Runtime's every output equals the oracle's, as closely as its precision allows."""
 
-    def agreeing(model: Model, artifact: Artifact, fed: dict[str, np.ndarray]) -> None:
+    def agreeing(
+        model: Model, artifact: Artifact, fed: dict[str, np.ndarray], replicas: int = REPLICAS
+    ) -> None:
         expected = forward(model, fed)
-        limits = allowed(model, fed, expected, artifact.precision)
+        limits = allowed(model, fed, expected, artifact.precision, replicas)
         with OnnxRuntimeCpu().open(artifact) as session:
             got = session.run(fed)
         assert set(got) == set(expected) == set(artifact.signature.output_names())
