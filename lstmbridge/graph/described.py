@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbridge.graph.findings import Application, Construct, Run, outer_sizes
+from lstmbridge.graph.gates_found import ACTIVATION_OPS
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.masks import Clock, is_counter, mask_of
 from lstmbridge.graph.network import Tensor
@@ -19,7 +20,15 @@ from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.unrolled import UNKNOWN, Order, input_order, step_projection
 
 _MIXES = frozenset({"Add", "AddV2", "Mul", "Sub"})
+_COMPUTES = frozenset(
+    {
+        *ACTIVATION_OPS,
+        *("AddN", "AddV2", "Add", "ClipByValue", "Exp", "Maximum", "Minimum", "Mul", "Neg"),
+        *("RealDiv", "Softmax", "Sqrt", "Square", "Sub"),
+    }
+)
 _MOST_AFTER = 32
+_FURTHEST_AFTER = 256
 
 
 @dataclass(frozen=True)
@@ -201,8 +210,38 @@ class Describer:
         app = top[len(top) // 2]
         if self._added_after(app):
             return _Output(residual=True)
-        mixed = self._mixed_after(app)
-        return _Output(constructs=() if mixed is None else (mixed,))
+        found = self._mixed_after(app) or self._unread(top)
+        note = self._computed_after(app) if found is None else None
+        return _Output(
+            constructs=() if found is None else (found,), notes=() if note is None else (note,)
+        )
+
+    def _unread(self, apps: Sequence[Application]) -> Construct | None:
+        """An output that is none of the states, and that nothing reads in any step."""
+        if any(a.output in a.states.values() or any(self.tracer.uses(a.output)) for a in apps):
+            return None
+        app = apps[0]
+        return self._construct("computation", app, app.output[0], "has outputs that nothing reads")
+
+    def _computed_after(self, app: Application) -> Construct | None:
+        """What each unrolled step computes of its output: no part of the stack, but to be said."""
+        for name, _ in self.tracer.uses(app.output):
+            kind = self.tracer.network.op(name).kind
+            if kind in _COMPUTES and not self._leads_to_a_cell(name):
+                detail = f"has a {kind} of its output after it, in each step; it is left out"
+                return self._construct("computation", app, name, detail)
+        return None
+
+    def _leads_to_a_cell(self, name: str) -> bool:
+        queue, seen = [name], {name}
+        while queue and len(seen) < _FURTHEST_AFTER:
+            tensor = (queue.pop(), 0)
+            if tensor in self.gluer.outputs:
+                return True
+            fresh = [reader for reader, _ in self.tracer.uses(tensor) if reader not in seen]
+            seen.update(fresh)
+            queue.extend(fresh)
+        return bool(queue)
 
     def _mixed_after(self, app: Application) -> Construct | None:
         """A wrapper's arithmetic of an unrolled cell's output with what it was fed."""

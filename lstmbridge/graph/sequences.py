@@ -179,6 +179,7 @@ def _made_for_time(tracer: Tracer, op: Op) -> bool:
         front is not None
         and list(front.ravel()) == [1, 0]
         and rest.kind == "Range"
+        and len(rest.inputs) == 3
         and tracer.scalar(rest.inputs[0]) == 2
         and tracer.op(rest.inputs[1]).kind == "Rank"
         and tracer.scalar(rest.inputs[2]) == 1

@@ -4,7 +4,6 @@ import base64
 import json
 import random
 import zlib
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,9 +120,12 @@ def test_a_statement_that_the_graph_contradicts_is_a_conflict(look, name, hints)
 @pytest.mark.parametrize("net", [n for n in PROVEN if n["name"].startswith("own")], ids=_named)
 def test_a_graph_tells_which_cell_lies_under_a_name_of_its_own(look, net):
     assert look(net).warnings == ()
-    with pytest.raises(NotRecognised) if net["name"] != "own-intersection" else nullcontext():
+    try:
         [part] = look(net, ignore_graph=True).parts
-        assert _structure(part.model.root) == "GRU, LSTM"
+    except NotRecognised:
+        return
+    assert any("name of its own" in text for text in look(net, ignore_graph=True).warnings)
+    assert {fact.basis for fact in part.model.all_facts.values()} > {Basis.ASSUMED}
 
 
 def _damaged(graph, seed):
@@ -148,14 +150,18 @@ def _damaged(graph, seed):
 def test_a_damaged_graph_gives_an_answer_or_one_of_our_errors(source, net):
     graph = _graph(net)
     shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
-    read = 0
-    for seed in range(12):
-        try:
-            recognise(source(shapes, shown_graph=_damaged(graph, seed)))
-            read += 1
-        except LstmBridgeError as error:
-            assert error.read
-    assert read < 12
+    answers = [_answer(source(shapes, shown_graph=_damaged(graph, k))) for k in range(12)]
+    assert all(answers)
+    assert len(set(answers)) > 1
+
+
+def _answer(opened):
+    """The error's words, or that there is none; any error but ours is a failure of the test."""
+    try:
+        recognise(opened)
+    except LstmBridgeError as error:
+        return error.read
+    return "read"
 
 
 def test_a_residual_of_one_of_two_wrapped_layers_stands_where_the_graph_has_it(look):
