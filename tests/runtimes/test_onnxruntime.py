@@ -11,9 +11,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from lstmbridge.contracts import Artifact, Runtime, Session
+from lstmbridge.contracts import Artifact, Runtime, Session, TargetOptions
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.model.blocks import Model, Recurrent
+from lstmbridge.model.cells import GRU
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.runtimes import onnxruntime as room
 from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu, OnnxRuntimeCuda
@@ -109,14 +110,30 @@ def test_the_guard_is_needed(artifact):
     next(node for node in proto.graph.node if node.op_type == "LSTM").input[4] = ""
     del proto.graph.input[1]
     onnx.save(proto, artifact.path)
+    assert dies(artifact, (0, 4, 3))
+
+
+def dies(artifact: Artifact, shape: tuple[int, int, int]) -> bool:
     script = (
         "import numpy as np, onnxruntime\n"
         "options = onnxruntime.SessionOptions(); options.log_severity_level = 4\n"
         f"session = onnxruntime.InferenceSession({str(artifact.path)!r}, options)\n"
-        "session.run(None, {'inputs': np.ones((0, 4, 3), np.float32)})\n"
+        f"session.run(None, {{'inputs': np.ones({shape}, np.float32)}})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert done.returncode < 0
+    return done.returncode < 0
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3)])
+def test_the_guard_is_needed_for_a_gru_as_well(networks, tmp_path, shape):
+    path = tmp_path / "gru.onnx"
+    artifact = OnnxTarget().write(networks.stack(GRU, count=1), path, TargetOptions(), {})
+    assert dies(artifact, shape)
+    with (
+        OnnxRuntimeCpu().open(artifact) as session,
+        pytest.raises(RuntimeUnavailable, match="this probe was not run"),
+    ):
+        session.run({"inputs": np.ones(shape)})
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

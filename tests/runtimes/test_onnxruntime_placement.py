@@ -102,5 +102,24 @@ def test_reasons_are_the_attributes_and_inputs_that_providers_decline():
     }
 
 
+def test_reasons_are_told_of_every_recurrent_operator():
+    nodes = [
+        helper.make_node("GRU", ["x", "w", "r"], ["y"], name="before", hidden_size=2),
+        helper.make_node(
+            "GRU", ["x", "w", "r"], ["y"], name="after", hidden_size=2, linear_before_reset=1
+        ),
+        helper.make_node("RNN", ["x", "w", "r"], ["y"], name="plain", hidden_size=2),
+        helper.make_node(
+            "RNN", ["x", "w", "r"], ["y"], name="relu", hidden_size=2, activations=["Relu"]
+        ),
+    ]
+    assert reasons_to_decline(nodes) == {
+        "before": "it carries a reset before the recurrent product",
+        "relu": "it carries activations",
+    }
+    ran = placements([event("layer0/residual", "Add", CPU), event("before", "GRU", CPU)])
+    assert "the GRU node 'before'" in complaint(ran, CUDA, reasons_to_decline(nodes))
+
+
 def test_a_placement_is_a_plain_value():
     assert Placed("a", "Add", CPU, numeric=True) == Placed("a", "Add", CPU, numeric=True)

@@ -9,10 +9,22 @@ from lstmbridge.arrays import ACTIVATIONS
 from lstmbridge.errors import CannotExpress
 from lstmbridge.gates import GateBlocks, InMemory
 from lstmbridge.model.blocks import Layer
-from lstmbridge.model.cells import LSTM
+from lstmbridge.model.cells import (
+    GRU,
+    LSTM,
+    NAS,
+    RNN,
+    UGRNN,
+    CoupledLSTM,
+    IndyGRU,
+    IndyLSTM,
+    Intersection,
+    LayerNormLSTM,
+)
 from lstmbridge.model.facts import Fact
 from lstmbridge.targets.capability import CAPABILITIES, HOWS, capability, express, features_of
 from lstmbridge.targets.onnx.activations import NATIVE
+from lstmbridge.targets.onnx.operators import OPERATORS
 
 
 def layer(**facts) -> Layer:
@@ -59,6 +71,49 @@ def test_a_layer_is_said_as_its_hardest_feature_asks(facts, onnx, torch):
         said = express(target, one, features_of(one.cell))
         assert (said.layer, said.how) == ("layer0", how)
         assert said.detail or how == "native"
+
+
+KINDS = [
+    (GRU, {"reset_after": False}, "native", "stepped"),
+    (GRU, {"reset_after": True}, "native", "native"),
+    (GRU, {"reset_after": True, "gate_activation": "hard_sigmoid"}, "native", "stepped"),
+    (GRU, {"reset_after": True, "activation": "selu"}, "stepped", "stepped"),
+    (RNN, {}, "native", "native"),
+    (RNN, {"activation": "relu"}, "native", "native"),
+    (RNN, {"activation": "elu"}, "native", "stepped"),
+    (CoupledLSTM, {}, "rewritten", "stepped"),
+    (LayerNormLSTM, {}, "stepped", "stepped"),
+    (IndyLSTM, {}, "stepped", "stepped"),
+    (IndyGRU, {}, "stepped", "stepped"),
+    (NAS, {}, "stepped", "stepped"),
+    (UGRNN, {}, "stepped", "stepped"),
+    (Intersection, {}, "stepped", "stepped"),
+]
+
+
+@pytest.mark.parametrize(("kind", "facts", "onnx", "torch"), KINDS, ids=str)
+def test_each_kind_of_cell_has_its_best_form_and_a_reason_where_that_is_not_native(
+    networks, *, kind, facts, onnx, torch
+):
+    one = Layer("layer0", networks.cell(kind, 4, 4, **facts), 0, "")
+    for target, how in (("onnx", onnx), ("torch", torch)):
+        said = express(target, one, features_of(one.cell))
+        assert said.how == how
+        assert said.detail or how == "native"
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, RNN, CoupledLSTM])
+def test_in_double_onnx_runtime_has_none_of_the_operators(networks, kind):
+    one = Layer("layer0", networks.cell(kind), 0, "")
+    said = express("onnx", one, features_of(one.cell, np.dtype(np.float64)))
+    assert said.how == "stepped"
+    assert "in double" in said.detail
+
+
+def test_onnx_says_natively_what_it_has_an_operator_for_and_nothing_else():
+    kinds = {kind.KIND for kind in (*(row[0] for row in KINDS), LSTM)}
+    native = {kind for kind in kinds if capability("onnx", kind).how in {"native", "rewritten"}}
+    assert native == set(OPERATORS)
 
 
 def test_a_stepped_layer_names_every_reason_once():

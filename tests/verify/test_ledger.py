@@ -11,7 +11,7 @@ import pytest
 from lstmbridge.contracts import LedgerReport
 from lstmbridge.gates import GateBlocks, InMemory
 from lstmbridge.model.blocks import Dense, Model, Recurrent, Sequence
-from lstmbridge.model.cells import GRU, LSTM, NAS, LayerNormLSTM
+from lstmbridge.model.cells import GRU, LSTM, NAS, CoupledLSTM, LayerNormLSTM
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.folding import projected_gate
 from lstmbridge.verify.ledger import check_ledger, merged_ledgers
@@ -182,6 +182,53 @@ class TestFoldedProjection:
         ledger = faithful(model)
         ledger["layer0", "recurrent_folded", "i"] = np.zeros((4, 4), np.float32)
         assert check_ledger(model, ledger).extra == ("layer0 recurrent_folded[i]",)
+
+
+class TestCopies:
+    """Blocks made of others by turning signs: the input gate of a coupled cell."""
+
+    @pytest.fixture
+    def model(self, networks):
+        return networks.stack(CoupledLSTM, count=1, without=())
+
+    @pytest.fixture
+    def ledger(self, model):
+        ledger = faithful(model)
+        ledger["layer0", "forget_bias", "f"] = ledger.pop(("layer0", "forget_bias", ""))
+        for block in ("kernel", "recurrent", "bias", "peephole", "forget_bias"):
+            ledger["layer0", block, "i"] = -ledger["layer0", block, "f"]
+        return ledger
+
+    def test_they_account_for_nothing_and_are_compared(self, model, ledger):
+        report = check_ledger(model, ledger)
+        assert report == check_ledger(model, faithful(model))
+        ledger["layer0", "kernel", "i"] = -ledger["layer0", "kernel", "i"]
+        assert "layer0 kernel[i]" in check_ledger(model, ledger).different[0]
+
+    def test_they_do_not_stand_for_what_they_are_made_of(self, model, ledger):
+        del ledger["layer0", "recurrent", "f"], ledger["layer0", "forget_bias", "f"]
+        missing = check_ledger(model, ledger).missing
+        assert missing == ("layer0 recurrent[f]", "layer0 forget_bias")
+
+    @pytest.mark.parametrize("block", ["kernel", "recurrent", "bias", "peephole", "forget_bias"])
+    def test_where_there_is_one_there_are_all(self, model, ledger, block):
+        del ledger["layer0", block, "i"]
+        assert check_ledger(model, ledger).missing == (f"layer0 {block}[i]",)
+
+    def test_a_copy_with_the_projection_multiplied_in_stands_for_the_copy(self, networks):
+        model = networks.stack(CoupledLSTM, count=1, units=5, projection=2)
+        cell, ledger = model.layers[0].cell, faithful(model)
+        for gate in "fcoi":
+            ledger.pop(("layer0", "recurrent", gate), None)
+            folded = projected_gate(cell, gate).astype(np.float32)
+            ledger["layer0", "recurrent_folded", gate] = folded
+        for block in ("kernel", "bias"):
+            ledger["layer0", block, "i"] = -ledger["layer0", block, "f"]
+        ledger["layer0", "forget_bias", "i"] = -ledger["layer0", "forget_bias", ""]
+        report = check_ledger(model, ledger)
+        assert (report.different, report.missing, report.extra) == ((), (), ())
+        del ledger["layer0", "recurrent_folded", "i"]
+        assert check_ledger(model, ledger).missing == ("layer0 recurrent[i]",)
 
 
 def test_dense_layers_are_accounted_for(networks):
