@@ -5,6 +5,7 @@ What each room does stands in the room; here is only the order in which they are
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from lstmbridge.contracts import (
     Conversion,
     Hints,
     Inspection,
+    Ledger,
     NoMatch,
     Outcome,
     Part,
@@ -299,16 +301,20 @@ def _read_back(target: Target, artifact: Artifact) -> Artifact:
 
 def _annotated(target: Target, artifact: Artifact, model: Model, verdict: Verdict) -> Artifact:
     """The artifact with its verdict written into it, its weights provably untouched."""
-    before = target.ledger(artifact, model)
+    before = _digests(target.ledger(artifact, model))
     noted = target.annotate(artifact, verdict_metadata(verdict))
-    after = target.ledger(noted, model)
-    same = before.keys() == after.keys() and all(
-        np.array_equal(before[key], after[key]) for key in before
-    )
-    if not same:
+    if _digests(target.ledger(noted, model)) != before:
         raise CannotExpress(
             "writing the verdict into the artifact changed its weights",
             where=str(artifact.path),
             advice="this is a defect of lstmbridge; please report it",
         )
     return replace(noted, expressions=artifact.expressions)
+
+
+def _digests(ledger: Ledger) -> dict[tuple[str, str, str], str]:
+    """A digest of every block: the ledger's arrays may be views of a file that changes."""
+    return {
+        key: hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
+        for key, block in ledger.items()
+    }

@@ -2,15 +2,23 @@
 
 Nothing here knows a file format, a framework or a file system.
 
-Gates of the LSTM (Hochreiter & Schmidhuber 1997; Gers et al. 2000), by the letter used
-throughout lstmbridge:
+The letters used throughout lstmbridge, whatever a framework calls the gate:
 
-=====  =====================  ==========================================================
-``i``  input gate             called i everywhere
-``f``  forget gate            called f everywhere
-``c``  candidate (cell input) ``j`` in TensorFlow 1, ``c`` in Keras and ONNX, ``g`` in PyTorch
-``o``  output gate            called o everywhere
-=====  =====================  ==========================================================
+==========  ===========================  ====================================================
+``i``       input gate                   called i everywhere
+``f``       forget gate                  called f everywhere
+``c``       candidate                    ``j`` in TensorFlow's LSTMs, ``c`` in Keras' and ONNX's,
+                                         ``g`` in PyTorch's; of a GRU: ``h`` in Keras and ONNX,
+                                         ``n`` in PyTorch
+``o``       output gate                  called o everywhere
+``r``       reset gate                   called r everywhere
+``z``       update gate, 1 keeps         ``u`` in TensorFlow
+``h``       the new state, if ungated    ``i`` in ONNX
+``g``       gate of the UGRNN, 1 keeps   as in TensorFlow
+``gh``      Intersection: through time   as in TensorFlow; its candidate is ``h``
+``gy``      Intersection: through depth  as in TensorFlow; its candidate is ``y``
+``n0``-``n7``  blocks of the NAS cell    TensorFlow numbers them too
+==========  ===========================  ====================================================
 """
 
 from __future__ import annotations
@@ -29,6 +37,14 @@ GATE_NAMES: Mapping[str, str] = {
     "f": "forget gate",
     "c": "candidate",
     "o": "output gate",
+    "r": "reset gate",
+    "z": "update gate",
+    "g": "update gate",
+    "h": "new state",
+    "gh": "gate through time",
+    "gy": "gate through depth",
+    "y": "new output",
+    **{f"n{k}": f"block {k}" for k in range(8)},
 }
 
 
@@ -39,10 +55,14 @@ class GateOrder:
     Attributes:
         name: who uses it.
         gates: one letter per block, first block first.
+        own: the framework's own letters for the same blocks, where it uses others.
+        tensors: which of the framework's tensors lie so.
     """
 
     name: str
     gates: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    tensors: str = ""
 
     def __str__(self) -> str:
         return ", ".join(self.gates)
@@ -51,22 +71,123 @@ class GateOrder:
         """Position of `gate` among the blocks."""
         return self.gates.index(gate)
 
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The blocks in the framework's own letters."""
+        return self.own or self.gates
+
+    def letter(self, gate: str) -> str:
+        """What the framework calls `gate`; `gate` itself where it has no block of its own."""
+        return self.letters[self.index(gate)] if gate in self.gates else gate
+
 
 # BasicLSTMCell, LSTMCell, LSTMBlockCell, CudnnCompatibleLSTMCell: i, j, f, o
-TENSORFLOW_LSTM = GateOrder("TensorFlow 1 LSTM cells", ("i", "c", "f", "o"))
-KERAS_LSTM = GateOrder("Keras LSTM", ("i", "f", "c", "o"))
-PYTORCH_LSTM = GateOrder("torch.nn.LSTM", ("i", "f", "c", "o"))
-# ONNX operator LSTM: the inputs W, R and B; its input P has no candidate
-ONNX_LSTM = GateOrder("ONNX LSTM", ("i", "o", "f", "c"))
-ONNX_PEEPHOLE = GateOrder("ONNX LSTM peephole", ("i", "o", "f"))
-
-KNOWN_ORDERS: tuple[GateOrder, ...] = (
-    TENSORFLOW_LSTM,
-    KERAS_LSTM,
-    PYTORCH_LSTM,
-    ONNX_LSTM,
-    ONNX_PEEPHOLE,
+TENSORFLOW_LSTM = GateOrder(
+    "TensorFlow 1 LSTM cells", ("i", "c", "f", "o"), ("i", "j", "f", "o"), "kernel, bias"
 )
+KERAS_LSTM = GateOrder(
+    "Keras LSTM", ("i", "f", "c", "o"), tensors="kernel, recurrent_kernel, bias"
+)
+PYTORCH_LSTM = GateOrder(
+    "torch.nn.LSTM",
+    ("i", "f", "c", "o"),
+    ("i", "f", "g", "o"),
+    "weight_ih, weight_hh, bias_ih, bias_hh",
+)
+# ONNX operator LSTM: the inputs W, R and B; its input P has no candidate
+ONNX_LSTM = GateOrder("ONNX LSTM", ("i", "o", "f", "c"), tensors="W, R, B")
+ONNX_PEEPHOLE = GateOrder("ONNX LSTM peephole", ("i", "o", "f"), tensors="P")
+
+# GRUCell, GRUBlockCell, CudnnCompatibleGRUCell: the candidate is stored apart
+TENSORFLOW_GRU_GATES = GateOrder(
+    "TensorFlow 1 GRU cells, gates", ("r", "z"), ("r", "u"), "gates/kernel, gates/bias"
+)
+TENSORFLOW_GRU_CANDIDATE = GateOrder(
+    "TensorFlow 1 GRU cells, candidate", ("c",), tensors="candidate/kernel, candidate/bias"
+)
+KERAS_GRU = GateOrder(
+    "Keras GRU", ("z", "r", "c"), ("z", "r", "h"), "kernel, recurrent_kernel, bias"
+)
+PYTORCH_GRU = GateOrder(
+    "torch.nn.GRU",
+    ("r", "z", "c"),
+    ("r", "z", "n"),
+    "weight_ih, weight_hh, bias_ih, bias_hh",
+)
+ONNX_GRU = GateOrder("ONNX GRU", ("z", "r", "c"), ("z", "r", "h"), "W, R, B")
+
+TENSORFLOW_RNN = GateOrder("TensorFlow 1 BasicRNNCell", ("h",), tensors="kernel, bias")
+KERAS_RNN = GateOrder("Keras SimpleRNN", ("h",), tensors="kernel, recurrent_kernel, bias")
+PYTORCH_RNN = GateOrder("torch.nn.RNN", ("h",), tensors="weight_ih, weight_hh, bias_ih, bias_hh")
+ONNX_RNN = GateOrder("ONNX RNN", ("h",), ("i",), "W, R, B")
+
+TENSORFLOW_COUPLED = GateOrder(
+    "TensorFlow 1 CoupledInputForgetGateLSTMCell", ("c", "f", "o"), ("j", "f", "o"), "W_0, B"
+)
+TENSORFLOW_LAYER_NORM = GateOrder(
+    "TensorFlow 1 LayerNormBasicLSTMCell", ("i", "c", "f", "o"), ("i", "j", "f", "o"), "kernel"
+)
+TENSORFLOW_INDY_LSTM = GateOrder(
+    "TensorFlow 1 IndyLSTMCell",
+    ("i", "c", "f", "o"),
+    ("i", "j", "f", "o"),
+    "kernel_w, kernel_u, bias",
+)
+TENSORFLOW_INDY_GRU_GATES = GateOrder(
+    "TensorFlow 1 IndyGRUCell, gates",
+    ("r", "z"),
+    ("r", "u"),
+    "gates/kernel_w, gates/kernel_u, gates/bias",
+)
+TENSORFLOW_INDY_GRU_CANDIDATE = GateOrder(
+    "TensorFlow 1 IndyGRUCell, candidate",
+    ("c",),
+    tensors="candidate/kernel, candidate/kernel_u, candidate/bias",
+)
+TENSORFLOW_UGRNN = GateOrder("TensorFlow 1 UGRNNCell", ("g", "c"), tensors="kernel, bias")
+TENSORFLOW_INTERSECTION = GateOrder(
+    "TensorFlow 1 IntersectionRNNCell", ("gh", "h", "gy", "y"), tensors="kernel, bias"
+)
+TENSORFLOW_NAS = GateOrder(
+    "TensorFlow 1 NASCell",
+    tuple(f"n{k}" for k in range(8)),
+    tensors="kernel, recurrent_kernel, bias",
+)
+
+Orders = Mapping[str, tuple[GateOrder, ...]]
+"""Framework -> how it lays the gates of one kind of cell; several where it has several tensors."""
+
+FRAMEWORKS: tuple[str, ...] = ("TensorFlow 1", "Keras", "PyTorch", "ONNX")
+"""The frameworks of `ORDERS`, in the order in which they are shown."""
+
+ORDERS: Mapping[str, Orders] = {
+    "LSTM": {
+        "TensorFlow 1": (TENSORFLOW_LSTM,),
+        "Keras": (KERAS_LSTM,),
+        "PyTorch": (PYTORCH_LSTM,),
+        "ONNX": (ONNX_LSTM, ONNX_PEEPHOLE),
+    },
+    "GRU": {
+        "TensorFlow 1": (TENSORFLOW_GRU_GATES, TENSORFLOW_GRU_CANDIDATE),
+        "Keras": (KERAS_GRU,),
+        "PyTorch": (PYTORCH_GRU,),
+        "ONNX": (ONNX_GRU,),
+    },
+    "RNN": {
+        "TensorFlow 1": (TENSORFLOW_RNN,),
+        "Keras": (KERAS_RNN,),
+        "PyTorch": (PYTORCH_RNN,),
+        "ONNX": (ONNX_RNN,),
+    },
+    "CoupledLSTM": {"TensorFlow 1": (TENSORFLOW_COUPLED,)},
+    "LayerNormLSTM": {"TensorFlow 1": (TENSORFLOW_LAYER_NORM,)},
+    "IndyLSTM": {"TensorFlow 1": (TENSORFLOW_INDY_LSTM,)},
+    "IndyGRU": {"TensorFlow 1": (TENSORFLOW_INDY_GRU_GATES, TENSORFLOW_INDY_GRU_CANDIDATE)},
+    "UGRNN": {"TensorFlow 1": (TENSORFLOW_UGRNN,)},
+    "Intersection": {"TensorFlow 1": (TENSORFLOW_INTERSECTION,)},
+    "NAS": {"TensorFlow 1": (TENSORFLOW_NAS,)},
+}
+"""Kind of cell -> framework -> its orders. A framework without the cell is not there."""
 
 
 class Weights(Protocol):
@@ -221,6 +342,9 @@ class GateBlocks(Mapping[str, Array]):
 
     def __getitem__(self, gate: str) -> Array:
         return self._cuts[gate].load()
+
+    def __contains__(self, gate: object) -> bool:
+        return gate in self._cuts  # Mapping's own would load the block to see
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cuts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,11 @@ import numpy as np
 from lstmbridge.contracts import Feeds, Hints
 from lstmbridge.errors import UsageError
 from lstmbridge.verify import VerifyOptions
+
+_NO_ARRAYS = (
+    OSError, EOFError, ValueError, AttributeError, TypeError, RuntimeError, BadZipFile, zlib.error
+)  # fmt: skip
+"""What NumPy and zipfile raise for a file that is no .npz, or a damaged one."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,9 +49,9 @@ def source_options(function: F) -> F:
             "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."
         ),
         click.option(
-            "--residual",
-            is_flag=True,
-            help="Layers as wide as their input add it to their output.",
+            "--residual/--no-residual",
+            default=None,
+            help="Layers as wide as their input add it to their output, or do not.",
         ),
         click.option("--select", metavar="SCOPE", help="One of several stacks, by its scope."),
         click.option(
@@ -153,9 +159,10 @@ def read_data(path: Path) -> Feeds:
         UsageError: the file is missing or is no .npz of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a path that it cannot understand open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, BadZipFile) as error:
+    except _NO_ARRAYS as error:
         raise UsageError(
             f"{path} cannot be read as arrays: {error}",
             expected='an .npz, as np.savez("mine.npz", inputs=x) writes it',

@@ -54,9 +54,10 @@ class Artifact:
 Ledger = Mapping[tuple[str, str, str], Array]
 """(layer, block, gate) -> numbers, as the artifact holds them, in the model's orientation.
 
-`block` is one of ``kernel`` (input, units), ``recurrent`` (output, units), ``bias`` (units,),
-``forget_bias`` (units,), ``peephole`` (units,), ``projection`` (units, output). For blocks
-without gates the gate is ``""``.
+`block` is a field of the layer's cell (``kernel`` (input, units), ``recurrent`` (output, units),
+``bias`` (units,), ``projection`` (units, output), ...), or ``forget_bias`` (units,), or
+``recurrent_folded`` (units, units): `model.folding`. Blocks without gates have the gate ``""``. A
+dense layer or highway is a layer by its attachment's name, its fields are blocks.
 """
 
 

@@ -278,31 +278,33 @@ class Model:
     facts: Mapping[str, Fact[Any]] = field(default_factory=dict)
 
     @property
+    def places(self) -> tuple[Layer | Attachment, ...]:
+        """Every block with weights under its artifact name, in the order in which data meet them.
+
+        A highway stands after what it goes around; forward comes before backward.
+        """
+        counts: dict[str, int] = {}
+        found: list[Layer | Attachment] = []
+        for block, direction in _walk(self.root, ""):
+            kind = "layer" if isinstance(block, Recurrent) else type(block).__name__.lower()
+            tag = kind + (f"_{direction}" if direction else "")
+            index = counts[tag] = counts.get(tag, -1) + 1
+            name = f"{tag}{index}"
+            if isinstance(block, Recurrent):
+                found.append(Layer(name, block.cell, index, direction))
+            else:
+                found.append(Attachment(name, block, direction))
+        return tuple(found)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """Every cell with its artifact name, from input to output, forward before backward."""
-        counts: dict[str, int] = {}
-        layers = []
-        for recurrent, direction in _walk(self.root, ""):
-            if not isinstance(recurrent, Recurrent):
-                continue
-            index = counts.get(direction, 0)
-            counts[direction] = index + 1
-            tag = f"_{direction}" if direction else ""
-            layers.append(Layer(f"layer{tag}{index}", recurrent.cell, index, direction))
-        return tuple(layers)
+        return tuple(place for place in self.places if isinstance(place, Layer))
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         """Every block with weights that is no cell, in the order in which data meet them."""
-        counts: dict[str, int] = {}
-        found = []
-        for block, direction in _walk(self.root, ""):
-            if isinstance(block, Recurrent):
-                continue
-            tag = type(block).__name__.lower() + (f"_{direction}" if direction else "")
-            counts[tag] = counts.get(tag, -1) + 1
-            found.append(Attachment(f"{tag}{counts[tag]}", block, direction))
-        return tuple(found)
+        return tuple(place for place in self.places if isinstance(place, Attachment))
 
     @property
     def input_size(self) -> int:

@@ -16,8 +16,12 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
-from lstmbridge.model.blocks import Layer
+from lstmbridge.gates import GateBlocks
+from lstmbridge.model.blocks import Attachment, Layer
+from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
+
+_DIRECTIONS = {"": "forward", "fw": "forward", "bw": "backward"}
 
 
 def _number(x: float) -> float | str:
@@ -31,36 +35,60 @@ def fact(f: Fact[Any]) -> dict[str, Any]:
     return {"value": value, "basis": f.basis.value, "where": f.where}
 
 
+_EVERY_GATE = ("kernel", "recurrent", "bias")
+"""Fields that every gate's entry has; null where the cell stores none."""
+
+
+def _gate(cell: Cell, gate: str) -> dict[str, list[int] | None]:
+    """The shapes of one gate's blocks, by field."""
+    blocks = {name: b for name, b in cell.blocks.items() if isinstance(b, GateBlocks)}
+    shapes = {name: list(b.shape) for name, b in blocks.items() if gate in b}
+    return {**dict.fromkeys(_EVERY_GATE), **shapes}
+
+
 def _layer(layer: Layer, variables: tuple[str, ...]) -> dict[str, Any]:
     cell = layer.cell
+    arrays = {name: b for name, b in cell.blocks.items() if not isinstance(b, GateBlocks)}
+    gated = next(b for b in cell.blocks.values() if isinstance(b, GateBlocks))
     return {
         "name": layer.name,
         "cell": cell.KIND,
-        "direction": {"": "forward", "fw": "forward", "bw": "backward"}[layer.direction],
+        "direction": _DIRECTIONS[layer.direction],
         "input_size": cell.input_size,
         "units": cell.units,
         "output_size": cell.output_size,
+        "states": cell.state_sizes,
         "dtype": str(cell.dtype),
-        "gates": {
-            gate: {
-                "kernel": list(cell.kernel.shape),
-                "recurrent": list(cell.recurrent.shape),
-                "bias": None if cell.bias is None else list(cell.bias.shape),
-            }
-            for gate in cell.kernel.gates
-        },
+        "gates": {gate: _gate(cell, gate) for gate in gated.gates},
+        "arrays": {name: list(stored.shape) for name, stored in arrays.items()},
         "facts": {name: fact(f) for name, f in cell.facts.items()},
         "variables": list(variables),
     }
 
 
+def _attachment(attachment: Attachment, variables: tuple[str, ...]) -> dict[str, Any]:
+    block = attachment.block
+    return {
+        "name": attachment.name,
+        "block": type(block).__name__,
+        "direction": _DIRECTIONS[attachment.direction],
+        "input_size": block.input_size,
+        "output_size": block.output_size,
+        "arrays": {name: list(stored.shape) for name, stored in block.weights.items()},
+        "variables": list(variables or (stored.name for stored in block.weights.values())),
+    }
+
+
 def part(p: Part) -> dict[str, Any]:
-    """One recurrent stack."""
+    """One recurrent stack. `order` names layers and attachments as data meet them."""
+    model = p.model
     return {
         "name": p.name,
         "dialect": p.dialect,
-        "layers": [_layer(x, p.variables.get(x.name, ())) for x in p.model.layers],
-        "facts": {name: fact(f) for name, f in p.model.facts.items()},
+        "order": [place.name for place in model.places],
+        "layers": [_layer(x, p.variables.get(x.name, ())) for x in model.layers],
+        "attachments": [_attachment(x, p.variables.get(x.name, ())) for x in model.attachments],
+        "facts": {name: fact(f) for name, f in model.facts.items()},
         "head": None,
         "embedding": None,
     }

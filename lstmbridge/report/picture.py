@@ -1,84 +1,224 @@
-"""A layer drawn as blocks: which rows of its kernel see x and which h, which columns are whose.
+"""A layer drawn as blocks: which rows of its kernels see x and which h, which columns are whose.
 
-It answers the question of whoever stands before ``kernel (7, 8)`` for the first time.
+It answers the question of whoever stands before ``kernel (7, 8)`` for the first time, for any
+cell: what is drawn is what the cell's fields say of themselves.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from os.path import commonpath
 
-from lstmbridge.gates import Cut, GateBlocks
+from lstmbridge.gates import ORDERS, Cut, GateBlocks, Weights
+from lstmbridge.model.blocks import Attachment
 from lstmbridge.model.cells import Cell
 
-_PLAIN = str.maketrans("┌┬┐├┼┤└┴┘│─→", "+++++++++|->")
+WIDTH = 80
+"""Columns of the narrowest terminal that a picture is drawn for."""
+INDENT = 6
+"""Columns that whoever prints a picture puts in front of it."""
+_PLAIN = str.maketrans(
+    {**dict(zip("┌┬┐├┼┤└┴┘│─", "+++++++++|-", strict=True)), "→": "->", "·": "@"}
+)
+_ROWS = {"kernel": "x", "recurrent": "h"}
+"""Fields whose rows are what comes in, by the name of what comes in."""
+_NAMED = 3
+"""So many stored tensors are named above a table; more are counted."""
 
 
 def plain(text: str) -> str:
-    """`text` with its lines drawn in ASCII, for terminals that know no other."""
+    """`text` with its lines and signs in ASCII, for terminals that know no other."""
     return text.translate(_PLAIN)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def shape_of(shape: tuple[int, ...]) -> str:
+    """``(7, 8)``, ``(8,)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
-def _span(blocks: GateBlocks, gate: str, axis: int) -> str:
-    cut = blocks.cut(gate)
-    if not isinstance(cut, Cut):
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of boxes: a label in front, and a text or nothing under each gate."""
+
+    label: str
+    boxes: tuple[str, ...]
+
+
+def _whole(stored: Weights) -> Weights:
+    """The stored tensor that `stored` is a piece of, or itself."""
+    while isinstance(stored, Cut):
+        stored = stored.source
+    return stored
+
+
+def _sources(blocks: GateBlocks, gates: Sequence[str]) -> list[Weights]:
+    """The stored tensors that hold `gates`, each once."""
+    found: dict[tuple[str, tuple[int, ...]], Weights] = {}
+    for gate in gates:
+        if gate in blocks:
+            whole = _whole(blocks.cut(gate))
+            found.setdefault((whole.name, whole.shape), whole)
+    return list(found.values())
+
+
+def _span(stored: Weights, axis: int) -> str:
+    if not isinstance(stored, Cut):
         return ""
-    span = cut.index[axis]
+    span = stored.index[axis]
     return f"{span.start}:{span.stop}"
 
 
-def _table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """Boxes under column heads; a row is (label in front, cells)."""
-    columns = list(zip(header, *(cells for _, cells in rows), strict=True))
-    widths = [max(len(text) for text in column) + 2 for column in columns]
-    margin = max(len(label) for label, _ in rows) + 2
+def _fields(cell: Cell) -> dict[str, GateBlocks]:
+    """Fields with gates: those with rows first."""
+    found = {name: b for name, b in cell.blocks.items() if isinstance(b, GateBlocks)}
+    return dict(sorted(found.items(), key=lambda item: -len(item[1].shape)))
 
+
+def _tables(cell: Cell) -> list[tuple[str, ...]]:
+    """The gates that are stored side by side, table by table, in the order in which they lie.
+
+    Gates of which each has tensors of its own share one table.
+    """
+    blocks = next(iter(_fields(cell).values()))
+    together: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for gate in blocks.gates:
+        whole = _whole(blocks.cut(gate))
+        together.setdefault((whole.name, whole.shape), []).append(gate)
+    if all(len(gates) == 1 for gates in together.values()):
+        return [blocks.gates]
+    return [tuple(gates) for gates in together.values()]
+
+
+def _common_scope(names: Sequence[str]) -> str:
+    """The scope that all of `names` lie in, with its slash; "" where there is none."""
+    scopes = [name.rpartition("/")[0] for name in names]
+    common = commonpath(scopes) if scopes and all(scopes) else ""
+    return f"{common}/" if common else ""
+
+
+def _stored_in(cell: Cell) -> str:
+    """The scope of every tensor of `cell`."""
+    names: list[str] = []
+    for stored in cell.blocks.values():
+        if isinstance(stored, GateBlocks):
+            names += [source.name for source in _sources(stored, stored.gates)]
+        else:
+            names.append(_whole(stored).name)
+    return _common_scope(names)
+
+
+def _letters(cell: Cell, gates: Sequence[str]) -> list[str]:
+    """What TensorFlow calls the gates where it differs, "" where it does not."""
+    orders = ORDERS.get(cell.KIND, {}).get("TensorFlow 1", ())
+    own = {gate: order.letter(gate) for order in orders for gate in order.gates}
+    return ["" if own.get(gate, gate) == gate else own[gate] for gate in gates]
+
+
+def _heading(cell: Cell, gates: Sequence[str], scope: str) -> str:
+    """Which stored tensors a table shows."""
+    named: dict[str, None] = {}
+    for field, blocks in _fields(cell).items():
+        sources = _sources(blocks, gates)
+        if len(sources) > 1:
+            named[f"{field} in {len(sources)} tensors"] = None
+        for source in sources if len(sources) == 1 else ():
+            named[f"{source.name.removeprefix(scope)} {shape_of(source.shape)}"] = None
+    *rest, last = named
+    said = f"{', '.join(rest)} and {last}" if rest else last
+    return f"{said}; {cell.dtype}, columns by gate:"
+
+
+def _rows(cell: Cell, gates: Sequence[str]) -> list[_Row]:
+    rows = []
+    for field, blocks in _fields(cell).items():
+        here = [gate for gate in gates if gate in blocks]
+        if not here:
+            continue
+        label = field
+        if field in _ROWS:
+            spans = {_span(blocks.cut(gate), 0) for gate in here}
+            said = spans.pop() if len(spans) == 1 else ""
+            label = f"{_ROWS[field]} rows {said}" if said else _ROWS[field]
+        boxes = tuple(shape_of(blocks.shape) if gate in here else "" for gate in gates)
+        rows.append(_Row(label, boxes))
+    return rows
+
+
+def _heads(cell: Cell, gates: Sequence[str]) -> list[tuple[str, ...]]:
+    """What stands above the boxes: the gate, TensorFlow's letter where it differs, its columns."""
+    blocks = next(iter(_fields(cell).values()))
+    spans = tuple(_span(blocks.cut(gate), -1) for gate in gates)
+    names = tuple(
+        f"W_{gate} (TF {letter})" if letter else f"W_{gate}"
+        for gate, letter in zip(gates, _letters(cell, gates), strict=True)
+    )
+    return [names, spans] if any(spans) else [names]
+
+
+def _boxes(heads: Sequence[tuple[str, ...]], rows: Sequence[_Row]) -> list[str]:
+    """Boxes under column heads, in as many tables as the width asks for."""
+    margin = max(len(row.label) for row in rows) + 1
+    columns = list(zip(*heads, *(row.boxes for row in rows), strict=True))
+    widest = max(len(text) for column in columns for text in column)
+    room = WIDTH - INDENT - margin - 1
+    pad = 2 if len(columns) * (widest + 3) <= room else 0
+    fit = max(room // (widest + pad + 1), 1)
+    tables = -(-len(columns) // fit)
+    each = -(-len(columns) // tables)
+    lines: list[str] = []
+    for start in range(0, len(columns), each):
+        piece = slice(start, start + each)
+        lines += _one_table(
+            [head[piece] for head in heads],
+            [_Row(row.label, row.boxes[piece]) for row in rows],
+            widest + pad,
+            margin,
+        )
+    return lines
+
+
+def _one_table(
+    heads: Sequence[tuple[str, ...]], rows: Sequence[_Row], width: int, margin: int
+) -> list[str]:
     def rule(left: str, middle: str, right: str) -> str:
-        return " " * margin + left + middle.join("─" * w for w in widths) + right
+        return " " * margin + left + middle.join("─" * width for _ in heads[0]) + right
 
-    lines = [
-        " " * (margin + 1) + " ".join(h.center(w) for h, w in zip(header, widths, strict=True))
-    ]
+    def centred(texts: Sequence[str], between: str) -> str:
+        return between.join(text.center(width) for text in texts)
+
+    lines = [(" " * (margin + 1) + centred(head, " ")).rstrip() for head in heads]
     lines.append(rule("┌", "┬", "┐"))
-    for number, (label, cells) in enumerate(rows):
+    for number, row in enumerate(rows):
         if number:
             lines.append(rule("├", "┼", "┤"))
-        body = "│".join(c.center(w) for c, w in zip(cells, widths, strict=True))
-        lines.append(f"{label.ljust(margin)}│{body}│")
+        lines.append(f"{row.label.ljust(margin)}│{centred(row.boxes, '│')}│")
     lines.append(rule("└", "┴", "┘"))
     return lines
 
 
-def _stored_as(blocks: GateBlocks) -> str:
-    cut = blocks.cut(blocks.gates[0])
-    source = cut.source if isinstance(cut, Cut) else cut
-    return f"{source.name.rsplit('/', 1)[-1]} {_shape(source.shape)}"
-
-
 def draw(cell: Cell) -> list[str]:
-    """The blocks of `cell`, as lines of text: rows of the stored kernel, columns by gate."""
-    gates = cell.kernel.gates
-    header = [f"W_{g} {_span(cell.kernel, g, -1)}".strip() for g in gates]
-    rows = [
-        (
-            f"{label} rows {_span(blocks, gates[0], 0)}",
-            [_shape(blocks.cut(g).shape) for g in gates],
-        )
-        for label, blocks in (("x", cell.kernel), ("h", cell.recurrent))
-    ]
-    stored = [f"{_stored_as(cell.kernel)} {cell.dtype}"]
-    if cell.bias is not None:
-        rows.append(("bias", [_shape(cell.bias.cut(g).shape) for g in gates]))
-        stored.append(_stored_as(cell.bias))
-    if cell.peephole is not None:
-        peephole = cell.peephole
-        rows.append(
-            ("peephole", [_shape(peephole.cut(g).shape) if g in peephole else "" for g in gates])
-        )
-    lines = [f"{' and '.join(stored)}, columns by gate:", *_table(header, rows)]
-    if cell.projection is not None:
-        lines.append(f"projection {_shape(cell.projection.shape)}: {cell.units} units → h")
+    """The blocks of `cell`, as lines of text: a table per stored kernel, columns by gate.
+
+    The first line is a heading that may be long; the others fit beside an indent of `INDENT`.
+    """
+    scope = _stored_in(cell)
+    lines: list[str] = []
+    for gates in _tables(cell):
+        heading = _heading(cell, gates, scope)
+        lines += textwrap.wrap(heading, WIDTH - INDENT) if lines else [heading]
+        lines += _boxes(_heads(cell, gates), _rows(cell, gates))
+    for field, stored in cell.blocks.items():
+        if not isinstance(stored, GateBlocks):
+            name = _whole(stored).name.removeprefix(scope)
+            called = "" if name == field else f"{field}: "
+            lines.append(f"{called}{name} {shape_of(stored.shape)}")
     return lines
+
+
+def stored_as(attachment: Attachment) -> str:
+    """The tensors of a block that is no cell, in one line."""
+    weights = list(attachment.block.weights.values())
+    scope = _common_scope([stored.name for stored in weights])
+    return ", ".join(f"{w.name.removeprefix(scope)} {shape_of(w.shape)}" for w in weights)

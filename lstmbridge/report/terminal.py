@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from os.path import commonpath
 from typing import Any
 
 from lstmbridge.contracts import (
     Conversion,
+    Ignored,
     Inspection,
     LedgerReport,
     Outcome,
@@ -16,9 +20,9 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
-from lstmbridge.model.blocks import Layer
+from lstmbridge.model.blocks import Attachment, Layer
 from lstmbridge.model.facts import Basis, Fact
-from lstmbridge.report.picture import draw
+from lstmbridge.report.picture import INDENT, WIDTH, draw, shape_of, stored_as
 
 _IGNORED_SHOWN = 12
 _DEPARTED_SHOWN = 4
@@ -34,49 +38,107 @@ def _say(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _wrapped(text: str, indent: int) -> list[str]:
+    """`text` in lines that a narrow terminal holds, the later ones set in."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 4),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
     """``name = value (basis: where)``, layers that agree said once."""
     groups: dict[tuple[str, str, str], list[str]] = {}
-    order: list[tuple[str, str, str]] = []
     for name, f in facts.items():
         layer, _, short = name.rpartition(".")
         basis = f.basis.value + (f": {f.where}" if f.where else "")
-        key = (short, _say(f.value), basis)
-        if key not in groups:
-            order.append(key)
-        groups.setdefault(key, []).append(layer)
+        groups.setdefault((short, _say(f.value), basis), []).append(layer)
     whole = {name.rpartition(".")[0] for name in facts} - {""}
     lines = []
-    for short, value, basis in order:
-        layers = [x for x in groups[short, value, basis] if x]
-        place = "" if set(layers) == whole or not layers else f" in {', '.join(layers)}"
+    for (short, value, basis), found in groups.items():
+        layers = [x for x in found if x]
+        place = "" if set(layers) == whole or not layers else f" in {_several(layers)}"
         lines.append(f"{short} = {value}{place}  ({basis})")
     return lines
 
 
-def _columns(layer: Layer, part: Part) -> str:
-    cell = layer.cell
-    size = f"{cell.input_size} → {cell.output_size}"
-    if cell.projection is not None:
-        size = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
-    names = part.variables.get(layer.name, ())
-    scope = names[0].rsplit("/", 1)[0] if names else ""
-    return f"    {layer.name:<12}{cell.KIND:<6}{size:<20}{scope}"
+def _several(names: Sequence[str]) -> str:
+    """Names of layers in a few words: ``layer0, layer2 to layer11``."""
+    runs: list[list[str]] = []
+    for name in names:
+        number = re.search(r"\d+$", name)
+        before = f"{name[: number.start()]}{int(number[0]) - 1}" if number else ""
+        if runs and runs[-1][-1] == before:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    few = (f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
+    return ", ".join(few)
+
+
+def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
+    """Name, kind, sizes and where it is stored."""
+    if isinstance(place, Attachment):
+        block = place.block
+        sizes = f"{block.input_size} → {block.output_size}"
+        return place.name, type(block).__name__, sizes, stored_as(place)
+    cell = place.cell
+    sizes = f"{cell.input_size} → {cell.output_size}"
+    if cell.output_size != cell.units:
+        sizes = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
+    scopes = [name.rpartition("/")[0] for name in part.variables.get(place.name, ())]
+    scope = commonpath(scopes) if scopes and all(scopes) else ""
+    return place.name, cell.KIND, sizes, scope.removeprefix(f"{part.name}/")
+
+
+def _layers(part: Part) -> list[str]:
+    """A line for each cell and each block around cells, in columns."""
+    rows = [_row(place, part) for place in part.model.places]
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    return [
+        "    " + "".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _part(part: Part) -> list[str]:
     layers = part.model.layers
     lines = ["", f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"]
-    lines += [_columns(layer, part) for layer in layers]
+    lines += _layers(part)
     lines += ["", "    facts"]
-    lines += [f"      {line}" for line in _grouped_facts(part.model.all_facts)]
+    for line in _grouped_facts(part.model.all_facts):
+        lines += _wrapped(line, INDENT)
     drawn: dict[tuple[str, ...], list[str]] = {}
     for layer in layers:
         drawn.setdefault(tuple(draw(layer.cell)), []).append(layer.name)
     for picture, names in drawn.items():
-        lines += ["", f"    {', '.join(names)}: {picture[0]}"]
-        lines += [f"      {line}" for line in picture[1:]]
+        lines += ["", *_wrapped(f"{_several(names)}: {picture[0]}", 4)]
+        lines += [" " * INDENT + line for line in picture[1:]]
     return lines
+
+
+def _left_aside(ignored: Sequence[Ignored], *, verbose: bool) -> list[str]:
+    """Variables that are no part of a layer, those with one reason together."""
+    groups: dict[str, list[Ignored]] = {}
+    for x in ignored:
+        reason, of, whose = x.reason.rpartition(" of ")
+        own = of and x.name.startswith(whose)  # the name says it already
+        groups.setdefault(reason if own else x.reason, []).append(x)
+    lines = ["", f"not part of a layer: {_plural(len(ignored), 'variable')}"]
+    left = len(ignored) if verbose else _IGNORED_SHOWN
+    for reason, found in groups.items():
+        shown = found[:left]
+        left -= len(shown)
+        if shown:
+            width = max(len(x.name) for x in shown)
+            lines += _wrapped(reason, 4)
+            lines += [f"      {x.name:<{width}}  {shape_of(x.shape)}" for x in shown]
+    hidden = 0 if verbose else len(ignored) - _IGNORED_SHOWN
+    return [*lines, f"    ... {hidden:,} more with --verbose"] if hidden > 0 else lines
 
 
 def inspection(i: Inspection, *, verbose: bool = False) -> str:
@@ -88,15 +150,11 @@ def inspection(i: Inspection, *, verbose: bool = False) -> str:
     for part in found.parts:
         lines += _part(part)
     if found.ignored:
-        shown = found.ignored if verbose else found.ignored[:_IGNORED_SHOWN]
-        lines += ["", f"not part of a layer: {_plural(len(found.ignored), 'variable')}"]
-        width = max(len(x.name) for x in shown)
-        lines += [f"    {x.name:<{width}}  {x.shape!s:<12} {x.reason}" for x in shown]
-        if len(shown) < len(found.ignored):
-            lines.append(f"    ... {len(found.ignored) - len(shown)} more with --verbose")
+        lines += _left_aside(found.ignored, verbose=verbose)
     if found.refusals:
         lines += ["", "not recognised"]
-        lines += [f"    {x.where}: {x.reason}" for x in found.refusals]
+        for x in found.refusals:
+            lines += _wrapped(f"{x.where}: {x.reason}", 4)
     return "\n".join(lines)
 
 

@@ -36,6 +36,20 @@ class Capability:
 
 
 _NATIVE = Capability("native")
+_NAMED = ("activation", "gate_activation")
+"""Facts whose value is part of the row's name."""
+_OTHER_CELLS = (
+    "CoupledLSTM",
+    "LayerNormLSTM",
+    "IndyLSTM",
+    "NAS",
+    "GRU",
+    "IndyGRU",
+    "RNN",
+    "UGRNN",
+    "Intersection",
+)
+"""Kinds of cells that are said by their equations."""
 
 
 def _stepped(reason: str) -> Capability:
@@ -44,6 +58,7 @@ def _stepped(reason: str) -> Capability:
 
 _ONNX: Mapping[str, Capability] = {
     "LSTM": _NATIVE,
+    **{kind: _stepped(f"{kind} is written from its equations") for kind in _OTHER_CELLS},
     "forget_bias": Capability("native", "forget bias in the operator's second bias"),
     "peephole": _NATIVE,
     "projection": Capability(
@@ -83,6 +98,7 @@ _ONNX: Mapping[str, Capability] = {
 
 _TORCH: Mapping[str, Capability] = {
     "LSTM": _NATIVE,
+    **{kind: _stepped(f"{kind} is written from its equations") for kind in _OTHER_CELLS},
     "forget_bias": Capability("native", "forget bias in bias_hh"),
     "peephole": _stepped("torch.nn.LSTM has no peepholes"),
     "projection": Capability("native", "proj_size"),
@@ -126,18 +142,16 @@ def capability(target: str, feature: str) -> Capability:
 
 def features_of(cell: Cell, dtype: np.dtype[Any] | None = None) -> tuple[str, ...]:
     """The rows of the table that `cell` needs, when its arithmetic is done in `dtype`."""
-    features = [
-        cell.KIND,
-        f"activation:{cell.activation.value}",
-        f"gate_activation:{cell.gate_activation.value}",
-        f"dtype:{cell.dtype if dtype is None else dtype}",
-    ]
+    facts = {name: fact.value for name, fact in cell.facts.items()}
+    features = [cell.KIND, f"dtype:{cell.dtype if dtype is None else dtype}"]
+    features += [f"{name}:{facts[name]}" for name in _NAMED if name in facts]
     present = {
-        "forget_bias": bool(cell.forget_bias.value),
-        "peephole": cell.peephole is not None,
-        "projection": cell.projection is not None,
-        "cell_clip": cell.cell_clip.value is not None,
-        "proj_clip": cell.proj_clip.value is not None and cell.projection is not None,
+        "forget_bias": bool(facts.get("forget_bias")),
+        "peephole": "peephole" in cell.blocks,
+        "projection": "projection" in cell.blocks,
+        "cell_clip": facts.get("cell_clip") is not None,
+        # without a projection there is nothing for it to clip
+        "proj_clip": facts.get("proj_clip") is not None and "projection" in cell.blocks,
     }
     return (*features, *(name for name, there in present.items() if there))
 

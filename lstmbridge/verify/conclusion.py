@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lstmbridge.contracts import Artifact, FaultReport, LedgerReport, Outcome, RuntimeResult
+from lstmbridge.gates import GateBlocks
 from lstmbridge.model.blocks import Model
-from lstmbridge.model.checks import stored_weights
+from lstmbridge.model.cells import Stored
 from lstmbridge.verify.sessions import ERROR, FAIL, PASS, UNAVAILABLE, Subject
 
 
@@ -93,12 +95,17 @@ def _fault_doubts(evidence: Evidence) -> list[str]:
 
 
 def _not_finite(model: Model) -> str:
-    owners = {layer.name: stored_weights(layer.cell) for layer in model.layers}
-    owners |= {a.name: {w.name: w for w in a.block.weights.values()} for a in model.attachments}
+    owners: dict[str, Mapping[str, Stored]] = {x.name: x.cell.blocks for x in model.layers}
+    owners |= {x.name: x.block.weights for x in model.attachments}
     bad = [
-        f"{owner}: {name}"
-        for owner, stored in owners.items()
-        for name, weights in stored.items()
-        if not np.isfinite(np.asarray(weights.load(), np.float64)).all()
+        f"{owner} {name}"
+        for owner, fields in owners.items()
+        for name, stored in fields.items()
+        if not _finite(stored)
     ]
     return f" (not finite: {', '.join(bad)})" if bad else ""
+
+
+def _finite(stored: Stored) -> bool:
+    arrays = stored.values() if isinstance(stored, GateBlocks) else [stored.load()]
+    return all(bool(np.isfinite(np.asarray(array, np.float64)).all()) for array in arrays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from lstmbridge.contracts import Feeds, TensorSpec
@@ -59,7 +60,8 @@ def _checked(array: Array, spec: TensorSpec, axes: dict[str, tuple[int, str]]) -
             advice="arrays are batch-major: (batch, time, features)",
         )
     _check_kind(array, spec.name, spec.dtype)
-    narrowed = array.astype(spec.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrowed = array.astype(spec.dtype)
     if not np.isfinite(np.asarray(narrowed, np.float64)).all():
         raise UsageError(
             f"{spec.name} holds numbers that are NaN, infinite, or too large for {spec.dtype}",
@@ -72,7 +74,9 @@ def _checked(array: Array, spec: TensorSpec, axes: dict[str, tuple[int, str]]) -
 
 def _check_kind(array: Array, name: str, dtype: np.dtype[Any]) -> None:
     integral = np.issubdtype(dtype, np.integer)
-    if array.dtype.kind not in ("iu" if integral else "iufV"):
+    # NumPy counts bfloat16 among the voids
+    bfloat16 = array.dtype == np.dtype(ml_dtypes.bfloat16) and not integral
+    if not bfloat16 and array.dtype.kind not in ("iu" if integral else "iuf"):
         raise UsageError(
             f"{name} has dtype {array.dtype}",
             expected=f"{dtype}, or what converts to it without loss of meaning",

@@ -171,9 +171,9 @@ def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
     seen = {fault.name: _Sighting() for fault in faults}
     for k, fault in enumerate(faults):
         progress("faults", k, len(faults))
-        _look(fault, seen[fault.name], _by_cost(trials), until=_MEASURED)
+        _look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
     progress("faults", len(faults), len(faults))
-    open_ = [fault for fault in faults if seen[fault.name].ratio <= MARGIN]
+    open_ = [f for f in faults if not f.idle and seen[f.name].ratio <= MARGIN]
     if open_:
         for probe in stronger_probes(model, specs, options):
             trial = _calm_trial(model, specs, probe, precision, options)

@@ -20,7 +20,7 @@ from lstmbridge.model.equations.step import State, Step, Tap, no_tap
 
 A = TypeVar("A")
 
-__all__ = ["State", "Step", "Tap", "bind", "no_tap", "weights_of"]
+__all__ = ["State", "Step", "Tap", "arrays_of", "bind", "no_tap", "weights_of"]
 
 
 def bind(ops: Namespace[A], cell: Cell, weights: Mapping[str, A] | None = None) -> Step[A]:
@@ -37,21 +37,30 @@ def bind(ops: Namespace[A], cell: Cell, weights: Mapping[str, A] | None = None) 
     return _EQUATIONS[type(cell)](ops, cell, weights)
 
 
-def weights_of(cell: Cell) -> dict[str, Array]:
-    """The arrays that the equations of `cell` use, by name.
+def arrays_of(cell: Cell) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Name of each array that the equations of `cell` use -> its field, and the gates in it.
 
-    A field without gates has its own name; gates that stand side by side in one array
-    (`Cell.groups`) too, where they are all of the field's gates; otherwise ``peephole_i``,
-    ``recurrent_rz``, ...
+    A field without gates has its own name, and no gates; gates that stand side by side in one
+    array (`Cell.groups`) have the field's too, where they are all of the cell's; otherwise
+    ``peephole_i``, ``recurrent_rz``, ... Loads nothing.
     """
-    arrays: dict[str, Array] = {}
+    names: dict[str, tuple[str, tuple[str, ...]]] = {}
     for field, stored in cell.blocks.items():
         if not isinstance(stored, GateBlocks):
-            arrays[field] = stored.load()
+            names[field] = field, ()
             continue
         for group in cell.groups(field):
             whole = len(group) == len(cell.GATES)
-            arrays[field if whole else f"{field}_{''.join(group)}"] = stored.join(group)
+            names[field if whole else f"{field}_{''.join(group)}"] = field, group
+    return names
+
+
+def weights_of(cell: Cell) -> dict[str, Array]:
+    """The arrays that the equations of `cell` use, by the names of `arrays_of`."""
+    arrays: dict[str, Array] = {}
+    for name, (field, gates) in arrays_of(cell).items():
+        stored = cell.blocks[field]
+        arrays[name] = stored.join(gates) if isinstance(stored, GateBlocks) else stored.load()
     return arrays
 
 

@@ -81,6 +81,11 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(op, list(inputs), outputs, name=name, **attrs))
         return outputs[0]
 
+    def drop_unused(self, value: str) -> None:
+        """Take away the node that gives `value`, if no node takes it."""
+        if not any(value in node.input for node in self.nodes):
+            self.nodes = [node for node in self.nodes if list(node.output) != [value]]
+
     def weight(self, weight: Weight) -> str:
         """Add an initializer."""
         self.weights[weight.name] = weight

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.model.blocks import Layer
-from lstmbridge.model.cells import Cell
 from lstmbridge.model.signature import INPUTS, States
 from lstmbridge.targets.onnx.builder import GraphBuilder
 
@@ -59,9 +58,9 @@ class Network:
             self._memo[key] = make()
         return self._memo[key]
 
-    def shared(self, cells: tuple[Cell, ...], kind: str, make: Callable[[], str]) -> str:
-        """The initializer of these very cells, made at its first use."""
-        key = (*map(id, cells), kind)
+    def shared(self, owners: tuple[object, ...], kind: str, make: Callable[[], str]) -> str:
+        """The initializer of these very cells or blocks, made at its first use."""
+        key = (*map(id, owners), kind)
         if key not in self._weights:
             self._weights[key] = make()
         return self._weights[key]

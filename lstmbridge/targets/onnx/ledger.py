@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 
 from lstmbridge.errors import SourceUnreadable
-from lstmbridge.gates import ONNX_LSTM, ONNX_PEEPHOLE, Array
-from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.gates import ONNX_LSTM, ONNX_PEEPHOLE, Array, GateBlocks
+from lstmbridge.model.blocks import Attachment, Layer, Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.targets.onnx.reading import OnnxFile
 
@@ -65,12 +65,25 @@ class LedgerReader:
             nodes = {id(one.node) for one in origins.values() if one is not None}
             if len(nodes) != 1 or None in origins.values():
                 continue
-            h, c = origins["h"], origins.get("c")
-            if h is not None and h.node.op_type == "Scan":
-                entries.update(self._scan(layer, h.node))
+            h, c = origins.get("h"), origins.get("c")
+            one = next(iter(origins.values()))
+            if one is not None and one.node.op_type == "Scan":
+                entries.update(self._scan(layer, one.node))
             elif h is not None and c is not None and (h.output, c.output) == (1, 2):
-                entries.update(self._lstm(layer, h))
+                entries.update(self._lstm(layer, layer.cell, h))
+        for attachment in model.attachments:
+            entries.update(self._attached(attachment))
         return entries
+
+    def _attached(self, attachment: Attachment) -> Entries:
+        """The initializers of a block around cells that some node uses, by their names."""
+        used = {name for node in self._file.proto.graph.node for name in node.input}
+        names = {field: f"{attachment.name}/{field}" for field in attachment.block.weights}
+        return {
+            (attachment.name, field, ""): self._tensor(name)
+            for field, name in names.items()
+            if name in used & self._stored
+        }
 
     def _origin(self, output: str) -> _Origin | None:
         direction, factor = 0, None
@@ -99,8 +112,8 @@ class LedgerReader:
             )
         return array
 
-    def _lstm(self, layer: Layer, origin: _Origin) -> Entries:
-        cell, key = layer.cell, layer.name
+    def _lstm(self, layer: Layer, cell: Cell, origin: _Origin) -> Entries:
+        key = layer.name
         inputs = [*origin.node.input, *[""] * 8][:8]
         d, units = origin.direction, cell.units
         w, r = self._tensor(inputs[1], 3), self._tensor(inputs[2], 3)
@@ -136,7 +149,7 @@ class LedgerReader:
         for k, gate in enumerate(ONNX_LSTM.gates):
             stored = both[d, k * units : (k + 1) * units]
             added = both[d, (4 + k) * units : (5 + k) * units]
-            if cell.bias is not None or stored.any():
+            if "bias" in cell.blocks or stored.any():
                 entries[key, "bias", gate] = stored
             if gate == "f" or added.any():
                 entries[key, "forget_bias", gate] = added
@@ -153,15 +166,17 @@ class LedgerReader:
     def _scan(self, layer: Layer, node: onnx.NodeProto) -> Entries:
         """The initializers that the body and the input product before it use, by their names."""
         cell, entries = layer.cell, Entries()
-        for name in self._captured(node):
-            block, _, gate = name.rpartition("/")[2].partition("_")
-            array = self._tensor(name)
-            if name.endswith("/forget_bias"):
-                entries[layer.name, "forget_bias", "f"] = np.broadcast_to(array, (cell.units,))
-            elif block in {"kernel", "recurrent", "bias"} and not gate:
-                entries.update(_gates(layer, block, array))
-            elif block in {"peephole", "projection"}:
-                entries[layer.name, block, gate] = array
+        captured = {name.rpartition("/")[2]: name for name in self._captured(node)}
+        for field, groups in _labels(cell).items():
+            for label, gates in groups.items():
+                if label not in captured:
+                    continue
+                parts = np.split(self._tensor(captured[label]), len(gates), axis=-1)
+                for gate, part in zip(gates, parts, strict=True):
+                    entries[layer.name, field, gate] = part
+        if "forget_bias" in captured:
+            added = self._tensor(captured["forget_bias"])
+            entries[layer.name, "forget_bias", ""] = np.broadcast_to(added, (cell.units,))
         return entries
 
     def _captured(self, node: onnx.NodeProto) -> Iterator[str]:
@@ -169,17 +184,23 @@ class LedgerReader:
         names = {name for inner in body.node for name in inner.input}
         for value in node.input[len(body.output) - 1 :]:
             maker = self._makers.get(value)
-            while maker is not None and maker.op_type in {"Add", "MatMul"}:
+            while maker is not None and maker.op_type in {"Add", "Concat", "MatMul"}:
                 names.update(maker.input)
-                maker = self._makers.get(maker.input[0])
+                # beyond the product lies what another layer gave
+                past = maker.op_type == "MatMul"
+                maker = None if past else self._makers.get(maker.input[0])
         yield from sorted(names & self._stored)
 
 
-def _gates(layer: Layer, block: str, fused: Array) -> Entries:
-    gates: tuple[str, ...] = _order(layer.cell)
-    parts = np.split(fused, len(gates), axis=-1)
-    return {(layer.name, block, gate): part for gate, part in zip(gates, parts, strict=True)}
-
-
-def _order(cell: Cell) -> tuple[str, ...]:
-    return cell.GATES
+def _labels(cell: Cell) -> dict[str, dict[str, tuple[str, ...]]]:
+    """By field: what the equations call its arrays, and the gates side by side in each."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = {}
+    for field, stored in cell.blocks.items():
+        groups = cell.groups(field) if isinstance(stored, GateBlocks) else (("",),)
+        labels[field] = {
+            field
+            if group == ("",) or len(group) == len(cell.GATES)
+            else f"{field}_{''.join(group)}": group
+            for group in groups
+        }
+    return labels

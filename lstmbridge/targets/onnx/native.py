@@ -21,9 +21,20 @@ from lstmbridge.targets.onnx.builder import Weight
 from lstmbridge.targets.onnx.flow import Network
 
 
+def lstm_of(layer: Layer) -> LSTM:
+    """The layer's cell, which is an LSTM.
+
+    Raises:
+        TypeError: it is not: the capability table sends only LSTMs here.
+    """
+    if not isinstance(layer.cell, LSTM):
+        raise TypeError(f"{layer.name} is a {layer.cell.KIND}, not an LSTM")
+    return layer.cell
+
+
 def fusible(forward: Layer, backward: Layer) -> bool:
     """Whether two native layers fit into one bidirectional node."""
-    one, other = forward.cell, backward.cell
+    one, other = lstm_of(forward), lstm_of(backward)
     return (
         one.units == other.units
         and one.projection is None
@@ -57,12 +68,13 @@ def emit_native(net: Network, layers: Sequence[Layer], x: str, direction: str) -
         beside = net.graph.node("Transpose", [y], f"{name}/directions", perm=[0, 2, 1, 3])
         width = sum(layer.cell.units for layer in layers)
         return net.graph.node("Reshape", [beside, net.graph.ints(0, 0, width)], f"{name}/beside")
-    return _project(net, layers[0].cell, net.graph.squeeze(y, 1, f"{name}/steps"), name)
+    return _project(net, lstm_of(layers[0]), net.graph.squeeze(y, 1, f"{name}/steps"), name)
 
 
 def _attributes(layers: Sequence[Layer], direction: str) -> dict[str, Any]:
     """Only what differs from the operator's defaults: a provider may refuse a node for more."""
-    pairs = [(one.cell.gate_activation.value, one.cell.activation.value) for one in layers]
+    cells = map(lstm_of, layers)
+    pairs = [(cell.gate_activation.value, cell.activation.value) for cell in cells]
     attributes = activation_attributes(pairs) | {"hidden_size": layers[0].cell.units}
     return attributes if direction == "forward" else attributes | {"direction": direction}
 
@@ -70,7 +82,7 @@ def _attributes(layers: Sequence[Layer], direction: str) -> dict[str, Any]:
 def _inputs(net: Network, layers: Sequence[Layer], name: str, x: str) -> list[str]:
     """X, W, R, B, sequence_lens, initial_h, initial_c, P; what is not there is ""."""
     g = net.graph
-    cells = tuple(layer.cell for layer in layers)
+    cells = tuple(map(lstm_of, layers))
     with_recurrent = cells[0].projection is not None and net.fed(layers[0], "h") is not None
 
     def stored(kind: str, weight: Weight) -> str:
@@ -112,7 +124,7 @@ def _initial(net: Network, layers: Sequence[Layer], state: str) -> str:
 def _with_first_h(net: Network, layer: Layer, x: str, direction: str) -> str:
     """`x` with the fed h0 of a projected cell beside its first step, zeros beside the others."""
     h0 = net.initial(layer, "h")
-    if layer.cell.projection is None or h0 is None:
+    if lstm_of(layer).projection is None or h0 is None:
         return x
     g, name = net.graph, layer.initial_name("h")
     others = net.once(
@@ -145,8 +157,8 @@ def _add_final(net: Network, layer: Layer, state: str, value: str, index: int | 
         if index is not None:
             at = g.constant(f"int/{index}", np.array(index, np.int64))
             return g.node("Gather", [value, at], name, outputs=[output], axis=0)
-        if state == "c" or layer.cell.projection is None:
+        if state == "c" or lstm_of(layer).projection is None:
             return g.squeeze(value, 0, name, output=output)
-        return _project(net, layer.cell, g.squeeze(value, 0, name), layer.name, output)
+        return _project(net, lstm_of(layer), g.squeeze(value, 0, name), layer.name, output)
 
     net.final(layer, state, produce)

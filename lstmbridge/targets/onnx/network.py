@@ -13,6 +13,8 @@ from lstmbridge.contracts import Expression, TargetOptions
 from lstmbridge.model.blocks import (
     Bidirectional,
     Block,
+    Dense,
+    Highway,
     Layer,
     Model,
     Recurrent,
@@ -28,10 +30,12 @@ from lstmbridge.model.signature import (
     signature_of,
 )
 from lstmbridge.targets.capability import express, features_of
+from lstmbridge.targets.onnx.attached import emit_dense, emit_highway
 from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
 from lstmbridge.targets.onnx.flow import Flow, Network, Order
 from lstmbridge.targets.onnx.native import emit_native, fusible
-from lstmbridge.targets.onnx.stepped import emit_stepped, working_dtype
+from lstmbridge.targets.onnx.stepped import emit_stepped
+from lstmbridge.targets.onnx.workshop import working_dtype
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class _Walker:
         self._net = net
         self._model = model
         self._layers = list(model.layers)
+        self._attachments = list(model.attachments)
         features = {
             layer.name: (*features_of(layer.cell, net.graph.dtype), *self._asked())
             for layer in self._layers
@@ -125,12 +130,18 @@ class _Walker:
         x = Flow(self._net.time_major(), zero_past_end=False)
         y = self._block(self._model.root, x, Order.FORWARD)
         g.node("Transpose", [y.name], "outputs/batch_major", outputs=[OUTPUTS], perm=[1, 0, 2])
+        g.drop_unused(x.name)
 
     def _block(self, block: Block, x: Flow, order: Order) -> Flow:
         if isinstance(block, Recurrent):
             return self._recurrent(x, order)
         if isinstance(block, Residual):
             return self._residual(block, x, order)
+        if isinstance(block, Highway):
+            inner = self._block(block.inner, x, order)
+            return emit_highway(self._net, self._attachments.pop(0), x, inner)
+        if isinstance(block, Dense):
+            return emit_dense(self._net, self._attachments.pop(0), block, x)
         if isinstance(block, Bidirectional):
             return self._bidirectional(block, x, order)
         for child in block.blocks:
@@ -145,11 +156,15 @@ class _Walker:
         direction = "reverse" if reverse else "forward"
         return Flow(emit_native(self._net, [layer], x.name, direction), True)
 
+    def _next_name(self) -> str:
+        """What comes next, after which nodes between layers are called."""
+        return (self._layers or self._attachments)[0].name
+
     def _is_stepped(self, layer: Layer) -> bool:
         return self.expressions[layer.name].how == "stepped"
 
     def _residual(self, block: Residual, x: Flow, order: Order) -> Flow:
-        first = self._layers[0].name
+        first = self._next_name()
         y = self._block(block.inner, x, order)
         total = self._net.graph.node("Add", [y.name, x.name], f"{first}/residual")
         if self._net.lengths is not None and not x.zero_past_end:
@@ -160,7 +175,7 @@ class _Walker:
         if order is Order.FORWARD and self._fits_one_node(block):
             layers = [self._layers.pop(0), self._layers.pop(0)]
             return Flow(emit_native(self._net, layers, x.name, "bidirectional"), True)
-        g, first = self._net.graph, self._layers[0].name
+        g, first = self._net.graph, self._next_name()
         forward = self._block(block.forward, x, order)
         backward = self._backward(block.backward, x, order)
         both = g.node("Concat", [forward.name, backward.name], f"{first}/both", axis=2)
@@ -171,7 +186,7 @@ class _Walker:
             return self._block(block, x, order)
         if self._net.lengths is None:
             return self._block(block, x, Order.REVERSE)
-        first = self._layers[0].name
+        first = self._next_name()
         turned = Flow(self._net.turn(x.name, f"{first}/turned"), x.zero_past_end)
         y = self._block(block, turned, Order.TURNED)
         return Flow(self._net.turn(y.name, f"{first}/turned_back"), y.zero_past_end)

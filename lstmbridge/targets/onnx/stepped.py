@@ -14,18 +14,14 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.equations import bind, no_tap, weights_of
 from lstmbridge.model.facts import Fact
-from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
+from lstmbridge.targets.onnx.builder import GraphBuilder, elem_type
 from lstmbridge.targets.onnx.flow import Network
 from lstmbridge.targets.onnx.namespace import Named, Symbolic
-from lstmbridge.targets.onnx.weights import cast
-
-KEEP_BELOW = 2**16
-"""Weights of fewer bytes are kept from planning to writing; larger ones are made anew."""
+from lstmbridge.targets.onnx.workshop import narrowed, stored_weights, widened, workshop
 
 
 def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
@@ -40,12 +36,11 @@ def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
     Returns:
         The outputs (time, batch, features).
     """
-    g = dataclasses.replace(net.graph, dtype=working_dtype(net.graph.dtype))
+    g = workshop(net)
     cell, name = _labelled(layer.cell), layer.name
     wide = g.dtype != net.graph.dtype
-    names = _weights(net, g, layer)
-    seen = net.widened(x, g.dtype) if wide else x
-    z = bind(Symbolic(g, name, name), cell, names).input_product(seen)
+    names = stored_weights(net, name, layer.cell, partial(weights_of, layer.cell))
+    z = bind(Symbolic(g, name, name), cell, names).input_product(widened(net, x))
     masks = [] if net.lengths is None else [net.alive()]
     body = _body(g, cell, names, name, masked=bool(masks))
     finals = [layer.state_name(state) for state in cell.state_sizes]
@@ -59,20 +54,9 @@ def emit_stepped(net: Network, layer: Layer, x: str, *, reverse: bool) -> str:
     g.node("Scan", [*initial, z, *masks], name, outputs=outputs, **attributes)
     if masks:
         steps = net.mask(steps, f"{name}/valid_steps", g.dtype)
-    if not wide:
-        return steps
-    for final, output in zip(finals, outputs, strict=False):
+    for final, output in zip(finals if wide else (), outputs, strict=False):
         g.cast(output, net.graph.dtype, f"{final}/narrowed", output=final)
-    return g.cast(steps, net.graph.dtype, f"{name}/narrowed")
-
-
-def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """In what the steps are computed: float16 networks in float32, all others in their own.
-
-    ONNX Runtime's CPU provider has no half-precision arithmetic: it would widen and narrow
-    around every node of the body (measured: 1.7 x the time at batch 1).
-    """
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+    return narrowed(net, steps, name)
 
 
 def _labelled(cell: Cell) -> Cell:
@@ -83,23 +67,6 @@ def _labelled(cell: Cell) -> Cell:
         if isinstance(fact, Fact) and isinstance(fact.value, float):
             labelled[field.name] = dataclasses.replace(fact, value=Named(fact.value, field.name))
     return dataclasses.replace(cell, **labelled)
-
-
-def _weights(net: Network, g: GraphBuilder, layer: Layer) -> dict[str, str]:
-    """Initializers ``layer0/kernel``, ...: made again at writing where they are large."""
-    cell = layer.cell
-
-    def weight(label: str, array: Array) -> str:
-        name = f"{layer.name}/{label}"
-        if array.nbytes < KEEP_BELOW:
-            return g.constant(name, cast(name, array, g.dtype))
-        build = lambda: cast(name, weights_of(cell)[label], g.dtype)  # noqa: E731
-        return g.weight(Weight(name, tuple(array.shape), g.dtype, build))
-
-    return {
-        label: net.shared((cell,), label, partial(weight, label, array))
-        for label, array in weights_of(cell).items()
-    }
 
 
 def _initial(net: Network, g: GraphBuilder, layer: Layer, state: str) -> str:

@@ -7,8 +7,9 @@ from functools import partial
 
 from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import Cell
-from lstmbridge.verify.faults.cells import CellFault, orders, other_faults, swaps
+from lstmbridge.verify.faults.cells import CellFault, equal_cells, other_faults
 from lstmbridge.verify.faults.fault import Fault, runs, with_cells
+from lstmbridge.verify.faults.gate_order import orders, swaps
 from lstmbridge.verify.faults.networks import layer_faults, time_faults
 from lstmbridge.verify.faults.steps import step_faults
 from lstmbridge.verify.faults.structure import structure_faults
@@ -40,13 +41,15 @@ def explanations(model: Model, input_names: Iterable[str]) -> list[Fault]:
 def _in_all_layers(model: Model, faults: Iterable[CellFault]) -> Iterator[Fault]:
     for fault in faults:
         wrong: dict[str, Cell] = {}
+        idle = True
         for layer in model.layers:
             cell = fault.change(layer.cell)
             if cell is not None:
                 wrong[layer.name] = cell
+                idle = idle and equal_cells(layer.cell, cell)
         if wrong:
             planted = with_cells(model, partial(_chosen, wrong))
-            yield Fault(fault.name, fault.explains, runs(planted))
+            yield Fault(fault.name, fault.explains, runs(planted), idle=idle)
 
 
 def _cells(model: Model) -> list[Cell]:

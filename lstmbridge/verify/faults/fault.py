@@ -33,12 +33,14 @@ class Fault:
             exchanged"``.
         run: runs it.
         needs: names of inputs without which it cannot show; empty: none.
+        idle: on these weights it is none (a bias of zeros dropped); it need not be run.
     """
 
     name: str
     explains: str
     run: Runner
     needs: tuple[str, ...] = ()
+    idle: bool = False
 
 
 def runs(model: Model, wrap_in: Callable[[Float64], Wrap] | None = None) -> Runner:

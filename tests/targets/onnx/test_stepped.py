@@ -12,14 +12,43 @@ import pytest
 
 from lstmbridge.arrays import ACTIVATIONS, Float64
 from lstmbridge.arrays.namespace import activation
+from lstmbridge.gates import GateBlocks, InMemory, Weights
 from lstmbridge.model import equations
-from lstmbridge.model.blocks import Bidirectional, Model, Recurrent
+from lstmbridge.model.blocks import (
+    Bidirectional,
+    Dense,
+    Highway,
+    Model,
+    Recurrent,
+    Residual,
+    Sequence,
+)
+from lstmbridge.model.cells import (
+    GRU,
+    NAS,
+    RNN,
+    UGRNN,
+    Cell,
+    CoupledLSTM,
+    IndyGRU,
+    IndyLSTM,
+    Intersection,
+    LayerNormLSTM,
+)
 from lstmbridge.model.equations import Step
+from lstmbridge.model.facts import Fact
 from lstmbridge.model.signature import States
+from lstmbridge.targets import capability as table
+from lstmbridge.targets.capability import CAPABILITIES, Capability
+from lstmbridge.targets.onnx import OnnxTarget
 from lstmbridge.targets.onnx.builder import GraphBuilder, elem_type
-from lstmbridge.targets.onnx.flow import Network
 from lstmbridge.targets.onnx.namespace import Symbolic
-from lstmbridge.targets.onnx.stepped import emit_stepped
+from lstmbridge.verify.ledger import check_ledger
+
+
+def fact(value):
+    return Fact.given(value, "test")
+
 
 CELLS = {
     "cell clip": {"cell_clip": 0.3},
@@ -108,16 +137,19 @@ def test_a_shared_cell_is_stored_once(nets, write, graph_of):
 
 
 @dataclass(frozen=True, eq=False)
-class Averager:
+class Averager(Cell):
     """A cell that nobody has thought of: s' = tanh(x w + mean(s)), output softsign(s') twice."""
 
-    weights: np.ndarray
+    w: Weights
     KIND: ClassVar[str] = "Averager"
     GATES: ClassVar[tuple[str, ...]] = ()
     STATES: ClassVar[tuple[str, ...]] = ("s",)
-    state_sizes: ClassVar[dict[str, int]] = {"s": 4}
+    input_size: ClassVar[int] = 3
+    units: ClassVar[int] = 4
     output_size: ClassVar[int] = 8
-    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
+
+    def shapes(self):
+        return {"w": (3, 4)}
 
 
 def _averager(ops, cell, weights):
@@ -129,48 +161,136 @@ def _averager(ops, cell, weights):
     return Step(lambda x: ops.matmul(x, weights["w"]), step)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_cell_of_another_kind_needs_no_change_here(nets, tmp_path, monkeypatch, reverse):
-    """The emitter takes whatever has equations; this one has one state and no gates."""
-    from lstmbridge.model.blocks import Layer
-    from lstmbridge.runtimes.onnxruntime import create_session
-    from lstmbridge.targets.onnx import stepped
-
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_a_cell_of_a_new_kind_is_an_equation_and_a_line_in_the_table(
+    nets, write, feeds, assert_agrees, monkeypatch, *, both, dtype, lengths
+):
+    """One state, no gates, an output that is no state."""
     monkeypatch.setattr(equations, "_EQUATIONS", {Averager: _averager})
-    monkeypatch.setattr(stepped, "weights_of", lambda cell: {"w": cell.weights})
-    cell = Averager(nets.numbers((3, 4), np.float32))
-    graph = GraphBuilder(17, np.dtype(np.float32))
-    layer = Layer("layer0", cell, 0, "")
-    x = graph.node("Transpose", ["inputs"], "x", perm=[1, 0, 2])
-    y = emit_stepped(Network(graph, States.NONE, None), layer, x, reverse=reverse)
-    values = onnx.helper.make_tensor_value_info
-    kind = elem_type(np.dtype(np.float32))
-    built = onnx.helper.make_graph(
-        graph.nodes,
-        "g",
-        [values("inputs", kind, ["batch", "time", 3])],
-        [values(y, kind, None), values("layer0_s", kind, None)],
-        [onnx.numpy_helper.from_array(w.build(), w.name) for w in graph.weights.values()],
-    )
-    path = tmp_path / "a.onnx"
-    onnx.save(
-        onnx.helper.make_model(
-            built, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+    line = {**CAPABILITIES["onnx"], "Averager": Capability("stepped", "new")}
+    monkeypatch.setattr(table, "CAPABILITIES", {"onnx": line})
+    cell = Averager(InMemory("w", nets.numbers((3, 4), dtype)))
+    one = Recurrent(cell)
+    model = Model("m", Bidirectional(one, one) if both else one)
+    artifact = write(model, sequence_length=lengths, states=States.REQUIRED)
+    assert_agrees(model, artifact, feeds(artifact))
+    ledger = OnnxTarget().ledger(artifact, model)
+    assert {key[1:] for key in ledger} == {("w", "")}
+
+
+def blocks(nets, gates, *shape):
+    return GateBlocks.of({gate: nets.numbers(shape, np.float32) for gate in gates})
+
+
+def vector(nets, *shape):
+    return InMemory("v", nets.numbers(shape, np.float32))
+
+
+def cells_of_every_kind(nets):
+    """I = 4 inputs, H = 4 units each, so that every kind fits every place."""
+
+    def common(kind, recurrent=4, bias=True):
+        return {
+            "kernel": blocks(nets, kind.GATES, 4, 4),
+            "recurrent": blocks(nets, kind.GATES, recurrent, 4),
+            "bias": blocks(nets, kind.GATES, 4) if bias else None,
+        }
+
+    act, one = fact("tanh"), fact(1.0)
+    gru = {**common(GRU), "activation": act, "gate_activation": fact("sigmoid")}
+    norm = {
+        **common(LayerNormLSTM),
+        "gain": blocks(nets, "ifco", 4),
+        "shift": blocks(nets, "ifco", 4),
+        "state_gain": vector(nets, 4),
+        "state_shift": vector(nets, 4),
+    }
+    del norm["bias"]
+    return {
+        "GRU reset before": GRU(**gru, reset_after=fact(False)),
+        "GRU reset after": GRU(
+            **gru, reset_after=fact(True), recurrent_bias=blocks(nets, "rzc", 4)
         ),
-        path,
+        "GRU of cuDNN": GRU(**gru, reset_after=fact(True), recurrent_bias=blocks(nets, "c", 4)),
+        "RNN": RNN(**common(RNN), activation=fact("relu")),
+        "UGRNN": UGRNN(**common(UGRNN), activation=act, forget_bias=one),
+        "Intersection": Intersection(**common(Intersection), activation=act, forget_bias=one),
+        "coupled": CoupledLSTM(
+            **common(CoupledLSTM, recurrent=3),
+            forget_bias=one,
+            activation=act,
+            proj_clip=fact(0.3),
+            peephole=blocks(nets, "fo", 4),
+            projection=vector(nets, 4, 3),
+        ),
+        "layer norm": LayerNormLSTM(**norm, forget_bias=one, activation=act, epsilon=fact(1e-12)),
+        "IndyLSTM": IndyLSTM(**common(IndyLSTM, recurrent=1), activation=act, forget_bias=one),
+        "IndyGRU": IndyGRU(**common(IndyGRU, recurrent=1), activation=act),
+        "NAS": NAS(**common(NAS, bias=False)),
+        "NAS projected": NAS(**common(NAS, recurrent=3), projection=vector(nets, 4, 3)),
+        "LSTM": nets.cell(4, 4),
+    }
+
+
+KINDS = (
+    "GRU reset before",
+    "GRU reset after",
+    "GRU of cuDNN",
+    "RNN",
+    "UGRNN",
+    "Intersection",
+    "coupled",
+    "layer norm",
+    "IndyLSTM",
+    "IndyGRU",
+    "NAS",
+    "NAS projected",
+    "LSTM",
+)
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("states", [States.NONE, States.OPTIONAL])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_cell_computes_what_the_oracle_computes(
+    nets, write, feeds, assert_agrees, *, kind, states, lengths
+):
+    cell = cells_of_every_kind(nets)[kind]
+    both = Bidirectional(Recurrent(cell), Recurrent(nets.cell(4, 4)))
+    between = Dense(vector(nets, cell.output_size + 4, 4), None, fact("linear"))
+    model = Model("m", Sequence((both, between, Recurrent(cell))))
+    artifact = write(model, states=states, sequence_length=lengths)
+    assert_agrees(model, artifact, feeds(artifact))
+    report = check_ledger(model, OnnxTarget().ledger(artifact, model))
+    assert (report.different, report.missing, report.extra) == ((), (), ())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_dense_layers_and_highways_around_cells(
+    nets, write, feeds, assert_agrees, graph_of, *, dtype, lengths
+):
+    def stored(*shape):
+        return InMemory("v", nets.numbers(shape, dtype))
+
+    inner = Recurrent(nets.cell(4, 4, dtype=dtype))
+    blocks = (
+        Dense(stored(3, 4), stored(4), fact("relu")),
+        Highway(inner, stored(4, 4), stored(4)),
+        Bidirectional(
+            Residual(Recurrent(nets.cell(4, 4, dtype=dtype))),
+            Highway(inner, stored(4, 4), stored(4), stored(4, 4), stored(4)),
+        ),
+        Dense(stored(8, 2), None, fact("linear")),
     )
-    inputs = nets.rng.normal(size=(2, 5, 3)).astype(np.float32)
-    steps, final = create_session(path, ["CPUExecutionProvider"], "x").run(
-        None, {"inputs": inputs}
-    )
-    bound = _averager(Float64(), cell, {"w": cell.weights.astype(np.float64)})
-    state, expected = {"s": np.zeros((2, 4))}, np.zeros((5, 2, 8))
-    for t in reversed(range(5)) if reverse else range(5):
-        expected[t], state = bound.step(
-            inputs[:, t].astype(np.float64) @ cell.weights, state, None
-        )
-    np.testing.assert_allclose(steps, expected, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(final, state["s"], rtol=0, atol=1e-6)
+    model = Model("m", Sequence(blocks))
+    artifact = write(model, sequence_length=lengths, states=States.REQUIRED)
+    graph_of(artifact)
+    assert_agrees(model, artifact, feeds(artifact))
+    report = check_ledger(model, OnnxTarget().ledger(artifact, model))
+    assert (report.different, report.missing, report.extra) == ((), (), ())
 
 
 UNARY = ["exp", "sqrt", "sigmoid", "tanh", "relu", "elu", "selu", "softplus", "softsign", "mean"]

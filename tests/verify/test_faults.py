@@ -1,0 +1,200 @@
+"""Which faults a network can have, and which of them show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lstmbridge.gates import GateBlocks, InMemory
+from lstmbridge.model.blocks import Dense, Highway, Model, Recurrent, Residual, Sequence
+from lstmbridge.model.cells import GRU, LSTM, NAS
+from lstmbridge.model.facts import Fact
+from lstmbridge.model.forward import forward
+from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
+from lstmbridge.verify import verify
+from lstmbridge.verify.faults import explanations, planted_faults
+
+
+def names(model, *fed):
+    return {fault.name for fault in planted_faults(model, [INPUTS, *fed])}
+
+
+@pytest.fixture
+def report(puppet, honest, artifact_of):
+    def of(model, **signature):
+        artifact = artifact_of(model, **signature)
+        return verify(model, [(puppet(honest(model)), artifact)]).faults
+
+    return of
+
+
+def test_an_lstm_has_all_the_classic_ones(networks):
+    classic = {
+        *(f"gates {a} and {b} exchanged" for a, b in ("if", "ic", "io", "fc", "fo", "co")),
+        "forget bias dropped",
+        "forget bias doubled",
+        "forget bias added after the sigmoid",
+        "bias dropped",
+        "bias doubled",
+        "recurrent kernel transposed",
+        "[h; x] taken for [x; h]",
+        "final h and c exchanged",
+        "layer0 and layer1 exchanged",
+        "one layer's weights used for all",
+        "time reversed",
+        "state reset at each step",
+        "activation exchanged",
+        "gate activation exchanged",
+    }
+    assert classic <= names(networks.stack(inputs=4))
+
+
+def test_what_a_network_has_not_cannot_go_wrong(networks):
+    found = names(networks.stack())
+    for word in ("peephole", "clip", "projection", "residual", "direction", "length", "initial"):
+        assert not any(word in name for name in found), word
+
+
+def test_options_bring_their_faults(networks):
+    full = networks.stack(
+        units=5, inputs=5, projection=5, without=(), cell_clip=1.0, proj_clip=0.5
+    )
+    assert {
+        "peephole dropped",
+        "peepholes exchanged",
+        "peepholes rotated",
+        "output gate's peephole sees the old c",
+        "cell clip dropped",
+        "clip applied to the gates instead of c",
+        "projection clip dropped",
+        "projection transposed",
+        "projection dropped",
+    } <= names(full)
+
+
+def test_inputs_bring_their_faults(networks):
+    model = networks.stack()
+    initial = [x.initial_name(s) for x in model.layers for s in "hc"]
+    assert {
+        "lengths ignored",
+        "outputs past the end repeated, not zero",
+        "initial states ignored",
+        "initial h and c exchanged",
+        "rows of length 0 lose their initial state",
+    } <= names(model, SEQUENCE_LENGTH, *initial)
+
+
+def test_structure_brings_its_faults(networks):
+    assert {
+        "directions exchanged",
+        "backward direction run forward",
+        "padding reversed with the sequence",
+    } <= names(networks.bidirectional(), SEQUENCE_LENGTH)
+    cell = Recurrent(networks.cell(inputs=4))
+    square, bias = InMemory("k", networks.numbers(4, 4)), InMemory("b", networks.numbers(4))
+    dense = Dense(square, bias, Fact.given("linear", ""))
+    model = Model("", Sequence((Residual(cell), Highway(cell, square, bias), dense)))
+    assert {
+        "residual dropped",
+        "highway dropped",
+        "carry and transform of the highway exchanged",
+        "bias of the dense layer dropped",
+        "dense layer transposed",
+    } <= names(model)
+
+
+def test_other_cells_have_their_own(networks):
+    assert {
+        "gates r and z exchanged",
+        "old and new state exchanged in the update",
+        "reset before and after the product exchanged",
+    } <= names(networks.stack(GRU))
+    assert "recurrent bias added outside the reset" in names(
+        networks.stack(GRU, reset_after=True, without=())
+    )
+    assert "gates n0 and n7 exchanged" in names(networks.stack(NAS))
+
+
+def test_an_inverted_update_gate_keeps_what_should_go(networks):
+    model = networks.stack(GRU, count=1)
+    fault = next(f for f in planted_faults(model, [INPUTS]) if "old and new" in f.name)
+    feeds = {INPUTS: networks.numbers(2, 1, 3)}
+    # from a zero state h = (1 - z) c; inverted, h = z c; together they are c
+    trace = {}
+    right = forward(model, feeds, trace=trace)
+    wrong = fault.run(feeds)
+    candidate = trace["layer0", "c"][0]
+    assert np.allclose(right["layer0_h"] + wrong["layer0_h"], candidate, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_every_fault_but_the_idle_changes_some_output(networks, kind):
+    model = networks.stack(kind)
+    feeds = {INPUTS: networks.numbers(3, 6, 3, scale=1.0)}
+    right = forward(model, feeds)
+    for fault in explanations(model, [INPUTS]):
+        wrong = fault.run(feeds)
+        assert not fault.idle
+        assert set(wrong) == set(right)
+        assert any(np.abs(wrong[k] - v).max() > 1e-6 for k, v in right.items()), fault.name
+
+
+def test_no_two_faults_have_one_name(networks):
+    for model in (
+        networks.stack(),
+        networks.bidirectional(),
+        networks.stack(GRU, reset_after=True),
+    ):
+        found = [f.name for f in explanations(model, [INPUTS, SEQUENCE_LENGTH])]
+        assert len(found) == len(set(found))
+
+
+class TestIndistinguishable:
+    def test_zero_biases_and_twin_layers_are_listed_and_not_counted(self, networks, report):
+        cell = networks.cell(inputs=4, forget_bias=0.0)
+        zeros = GateBlocks.of({g: np.zeros(4, np.float32) for g in "ifco"})
+        cell = replace(cell, bias=zeros)
+        faults = report(Model("", Sequence((Recurrent(cell), Recurrent(cell)))))
+        assert {
+            "bias dropped",
+            "bias doubled",
+            "forget bias dropped",
+            "forget bias doubled",
+            "layer0 and layer1 exchanged",
+            "one layer's weights used for all",
+        } == set(faults.indistinguishable)
+        assert faults.planted == faults.caught
+        assert not set(faults.caught_names) & set(faults.indistinguishable)
+
+    def test_symmetric_recurrent_weights_hide_a_transposition(self, networks, report):
+        cell = networks.cell(inputs=3)
+        even = GateBlocks.of({g: (b + b.T) for g, b in cell.recurrent.items()})
+        faults = report(Model("", Recurrent(replace(cell, recurrent=even))))
+        assert "recurrent kernel transposed" in faults.indistinguishable
+
+
+class TestStrongerProbes:
+    @pytest.mark.parametrize("clip", [1.5, 4.0])
+    def test_a_clip_that_usual_sequences_never_reach_is_reached(self, networks, report, clip):
+        faults = report(networks.stack(cell_clip=clip))
+        assert "cell clip dropped" in faults.caught_names
+
+    def test_what_caught_a_fault_is_fed_to_the_runtime_too(
+        self, networks, puppet, honest, artifact_of
+    ):
+        clipped = networks.stack(cell_clip=4.0)
+        unclipped = replace_clip(clipped)
+        runtime = puppet(honest(unclipped))
+        verdict = verify(clipped, [(runtime, artifact_of(clipped))])
+        assert verdict.outcome.value == "fail"
+        assert "equals the source without cell_clip" in verdict.runtimes[0].diagnosis
+
+    def test_a_clip_out_of_reach_is_indistinguishable(self, networks, report):
+        assert "cell clip dropped" in report(networks.stack(cell_clip=1e6)).indistinguishable
+
+
+def replace_clip(model):
+    cells = [Recurrent(replace(x.cell, cell_clip=Fact.given(None, ""))) for x in model.layers]
+    return Model("", Sequence(tuple(cells)))

@@ -1,0 +1,143 @@
+"""What an honest runtime may differ by: never less than it does, seldom much more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lstmbridge.gates import GateBlocks
+from lstmbridge.model.blocks import Model, Recurrent
+from lstmbridge.model.forward import forward
+from lstmbridge.verify.compare import ratio_of
+from lstmbridge.verify.noise import CHAOS, noise_floor, run_model
+
+
+def naive(model, x, dtype, sigmoid=None):
+    """Plain LSTMs one above the other in real arithmetic of `dtype`, a step at a time."""
+    sigmoid = sigmoid or (lambda a: dtype(1) / (dtype(1) + np.exp(-a)))
+    x = x.astype(dtype)
+    finals = {}
+    for layer in model.layers:
+        cell = layer.cell
+        h = np.zeros((len(x), cell.units), dtype)
+        c, ys = h, []
+        for t in range(x.shape[1]):
+            a = {
+                g: x[:, t] @ cell.kernel[g].astype(dtype)
+                + h @ cell.recurrent[g].astype(dtype)
+                + cell.bias[g].astype(dtype)
+                for g in "ifco"
+            }
+            f = sigmoid(a["f"] + dtype(cell.forget_bias.value))
+            c = f * c + sigmoid(a["i"]) * np.tanh(a["c"])
+            h = sigmoid(a["o"]) * np.tanh(c)
+            ys.append(h)
+        x = np.stack(ys, axis=1)
+        finals |= {f"{layer.name}_h": h, f"{layer.name}_c": c}
+    return {"outputs": x, **finals}
+
+
+def floor_of(model, x, precision="float32"):
+    feeds = {"inputs": x}
+    expected = run_model(model, feeds)
+    run = partial(run_model, model)
+    return expected, noise_floor(run, feeds, expected, precision, seed=0, replicas=8)
+
+
+def worst(actual, expected, floor):
+    return max(
+        ratio_of(np.abs(actual[k].astype(np.float64) - v), floor.allowed[k]).max()
+        for k, v in expected.items()
+    )
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.5, 1.0, 3.0, 6.0])
+@pytest.mark.parametrize(("layers", "units", "steps"), [(1, 1, 1), (1, 7, 40), (3, 20, 60)])
+def test_real_float32_arithmetic_stays_within_what_is_allowed(
+    networks, scale, layers, units, steps
+):
+    model = networks.stack(inputs=5, units=units, count=layers, scale=scale)
+    x = networks.numbers(2, steps, 5, scale=1.0)
+    expected, floor = floor_of(model, x)
+    assert worst(naive(model, x, np.float32), expected, floor) <= 1.0
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_real_float16_arithmetic_stays_within_what_is_allowed(networks, scale):
+    model = networks.stack(units=6, scale=scale, dtype=np.float16)
+    x = networks.numbers(2, 12, 3, scale=1.0, dtype=np.float16)
+    expected, floor = floor_of(model, x, "float16")
+    assert worst(naive(model, x, np.float16), expected, floor) <= 1.0
+
+
+def test_the_floor_follows_the_precision(networks):
+    model = networks.stack()
+    x = networks.numbers(2, 10, 3)
+    order = ["float64", "float32", "float16", "bfloat16"]
+    sizes = [floor_of(model, x, precision)[1].straying["outputs"] for precision in order]
+    assert sizes == sorted(sizes)
+    assert sizes[1] / sizes[0] > 2.0**27
+
+
+def test_float16_arithmetic_does_not_pass_for_float32(networks):
+    model = networks.stack(units=6)
+    x = networks.numbers(2, 12, 3)
+    expected, floor = floor_of(model, x)
+    assert worst(naive(model, x, np.float16), expected, floor) > 100
+
+
+def test_float64_weights_stored_in_float32_are_within_the_floor_of_float32(networks):
+    model = networks.stack(dtype=np.float64)
+    x = networks.numbers(2, 10, 3, scale=1.0)
+    expected, floor = floor_of(model, x)
+    assert worst(naive(model, x, np.float32), expected, floor) <= 1.0
+
+
+def test_a_sigmoid_that_is_exact_to_1_and_not_to_its_own_value_is_honest(networks):
+    """As in ONNX Runtime: its LSTM gives 0 below -18 and errs by 2 units of 1 at -10."""
+    model = networks.stack(units=5, count=1, scale=8.0)
+    x = networks.numbers(3, 30, 3, scale=1.0)
+
+    def coarse(a):
+        exact = 1.0 / (1.0 + np.exp(-a.astype(np.float64)))
+        return np.where(exact < 2.0**-24, 0.0, exact + 2.0**-24).astype(np.float32)
+
+    expected, floor = floor_of(model, x)
+    assert worst(naive(model, x, np.float32, coarse), expected, floor) <= 1.0
+
+
+@pytest.mark.parametrize("gate", "ifco")
+def test_one_recurrent_weight_off_by_a_thousandth_stands_out(networks, gate):
+    model = networks.stack(units=5, count=1)
+    cell = model.layers[0].cell
+    blocks = {g: np.array(cell.recurrent[g]) for g in cell.GATES}
+    blocks[gate][np.unravel_index(np.abs(blocks[gate]).argmax(), (5, 5))] *= 1.001
+    wrong = Model("", Recurrent(replace(cell, recurrent=GateBlocks.of(blocks))))
+    x = networks.numbers(4, 30, 3, scale=1.0)
+    expected, floor = floor_of(model, x)
+    assert worst(forward(wrong, {"inputs": x}), expected, floor) > 4.0
+
+
+def test_more_rows_and_memory_bounds_change_nothing(networks, monkeypatch):
+    model = networks.bidirectional()
+    feeds = {
+        "inputs": networks.numbers(7, 5, 3),
+        "sequence_length": np.array([5, 0, 1, 3, 5, 2, 4]),
+    }
+    whole = run_model(model, feeds)
+    monkeypatch.setattr("lstmbridge.verify.noise._ELEMENTS", 200)
+    pieces = run_model(model, feeds)
+    for name, values in whole.items():
+        assert np.allclose(pieces[name], values, rtol=0, atol=1e-15)
+
+
+def test_chaos_is_noticed(networks):
+    model = networks.stack(units=30, count=2, scale=30.0)
+    x = networks.numbers(2, 150, 3, scale=3.0)
+    _, floor = floor_of(model, x)
+    assert floor.straying["outputs"] > CHAOS
+    assert "outputs" in floor.chaotic
+    assert floor_of(model, x[:, :1])[1].chaotic == ()
