@@ -20,9 +20,10 @@ from lstmbridge.adapters.sites import (
 )
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.surroundings import Surroundings, look_around
-from lstmbridge.adapters.testimony import Testimony, examine, proven
+from lstmbridge.adapters.testimony import Testimony, can_be_asked, examine, proven
 from lstmbridge.adapters.topology import Draft, assemble
 from lstmbridge.adapters.variables import Variables, sort_variables
+from lstmbridge.adapters.wrapped import find_wraps
 from lstmbridge.contracts import Hints, NoMatch, Recognition, Source
 from lstmbridge.errors import (
     CannotExpress,
@@ -59,7 +60,10 @@ class TensorFlow1Adapter:
         if not sites:
             return _nothing(source, variables)
         others = strays(sites, variables.weights)
-        seen = _survey(sites, others, hints, graph)
+        drafts = assemble(sites, find_wraps(others))
+        around = {s.name for d in drafts for w in d.all_wraps() for s in w.stored.values()}
+        others = {name: s for name, s in others.items() if name not in around}
+        seen = _survey(drafts, others, hints, graph)
         known = Known(hints, seen.room(hints), variables.averaged, seen.told)
         built = [build_part(draft, seen.names[draft.path], known) for draft in seen.good]
         refusals = tuple(
@@ -95,6 +99,7 @@ class _Survey:
         problems: why one is not converted; None where it is, or is not wanted.
         told: what a graph says, by the drafts' scopes.
         good: those to build.
+        unread: scopes of stacks that a graph lies beside and was not asked about.
     """
 
     drafts: list[Draft]
@@ -103,30 +108,32 @@ class _Survey:
     problems: Mapping[Path, LstmBridgeError | None]
     told: Mapping[str, Testimony]
     good: list[Draft]
+    unread: tuple[str, ...]
 
     def room(self, hints: Hints) -> frozenset[str]:
-        """The given options that are meant for some cell that no graph speaks of."""
-        untold = [site for d in self.good if d.scope not in self.told for site in d.sites()]
-        return open_to(hints, untold) if untold else frozenset()
+        """The given options that are meant for some cell."""
+        told = {site.scope for d in self.good if d.scope in self.told for site in d.sites()}
+        return open_to(hints, [site for d in self.good for site in d.sites()], told)
 
 
 def _survey(
-    sites: list[Site], others: Mapping[str, Stored], hints: Hints, graph: Graph | None
+    drafts: list[Draft], others: Mapping[str, Stored], hints: Hints, graph: Graph | None
 ) -> _Survey:
-    """Put the cells together, ask the graph, and keep what can be converted and is wanted."""
-    drafts = assemble(sites)
+    """Ask the graph about the stacks, and keep what can be converted and is wanted."""
     names = part_names(drafts)
     around = {draft.path: look_around(draft, others) for draft in drafts}
     problems = {draft.path: _problem(draft, around[draft.path]) for draft in drafts}
     wanted = drafts if hints.select is None else _selected(drafts, names, hints, others)
     good = [draft for draft in wanted if problems[draft.path] is None]
-    answers = examine(graph, good) if graph is not None and good else {}
+    asked = [draft for draft in good if can_be_asked(draft)]
+    answers = examine(graph, asked) if graph is not None and asked else {}
     problems |= {d.path: e for d in good if isinstance(e := answers.get(d.scope), LstmBridgeError)}
     good = [draft for draft in good if problems[draft.path] is None]
     if not good:
         raise _worst([p for d in wanted if (p := problems[d.path]) is not None])
     told = {scope: t for scope, t in answers.items() if isinstance(t, Testimony)}
-    return _Survey(drafts, names, around, problems, told, good)
+    unread = tuple(d.scope for d in good if graph is not None and d.scope not in told)
+    return _Survey(drafts, names, around, problems, told, good, unread)
 
 
 def _problem(draft: Draft, around: Surroundings) -> LstmBridgeError | None:
@@ -174,6 +181,12 @@ def _warnings(
 ) -> tuple[str, ...]:
     said = [text for b in built for text in b.warnings]
     said += [text for d in seen.good for text in seen.around[d.path].remarks]
+    said += [
+        f"the graph beside the weights is not read for {scope}: this version does not prove such "
+        "cells or wrappers from a graph; constants are the defaults of their classes, and whether "
+        "there is a ResidualWrapper is not known"
+        for scope in seen.unread
+    ]
     used = {s.name for d in seen.good for site in d.sites() for s in (site.stored or {}).values()}
     if used & variables.averages:
         said.append(

@@ -1,7 +1,8 @@
 """What a dialect is made of: how classes of cells are called and how their variables are spelled.
 
-The rows themselves stand in one file per family (`lstm`), those of classes that are recognised
-only to be refused in `foreign`.
+The rows themselves stand in one file per group of families (`lstm`, `gru`, `simple`, `variants`),
+those of wrappers in `wrappers`, those of classes that are recognised only to be refused in
+`foreign`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,22 @@ from typing import Any
 
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError
+from lstmbridge.gates import Weights
 from lstmbridge.graph.findings import CellQuery
+from lstmbridge.model.blocks import Block, Dense
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
+LATEST = "TensorFlow 1.2 and later"
+FIRST = "TensorFlow 1.0 and 1.1"
+BEFORE = "TensorFlow 0.12 and before"
+ALWAYS = "every release"
+"""Eras: releases that call variables the same."""
+
 Path = tuple[str, ...]
 """A scope, as its segments."""
+Sizes = tuple[int, int]
+"""Input and output size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +53,19 @@ class Option:
         default: what the class takes when its user says nothing.
         fixed: the class has no such option: the value is its definition.
         by_era: defaults of eras that differ.
+        by_dtype: defaults of dtypes that differ.
+        by_scope: defaults where a scope around the cell is called so.
         unsure: eras whose releases disagree among themselves: the default is said aloud.
+        refused: why no value but the default is converted, though the class takes others.
     """
 
     default: Any
     fixed: bool = False
     by_era: Mapping[str, Any] = field(default_factory=dict)
+    by_dtype: Mapping[str, Any] = field(default_factory=dict)
+    by_scope: Mapping[str, Any] = field(default_factory=dict)
     unsure: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +100,17 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Cells of one kind: their classes, spellings, and how they are built.
+    """Cells of one kind and one set of variables: classes, spellings, how they are built.
 
     Attributes:
-        measure: the sizes, or why the shapes do not fit together.
-        build: the model's cell; facts by the options' names.
-        ask: what a graph is asked about such a cell, under a label.
+        kind: for a person.
         needed: the roles without which there is no cell.
-        own_name: the class that a cell with a name of its own is assumed to be.
+        own_name: the class that a cell with a name of its own is assumed to be; empty where such
+            variables prove nothing.
+        measure: the sizes, or why the shapes do not fit together.
+        build: the model's cell, from tensors by role and facts by the options' names.
+        ask: what a graph is asked about such a cell, under a label; None where it is not.
+        front: a dense layer that the cell applies to its input first.
     """
 
     kind: str
@@ -99,8 +119,9 @@ class Family:
     needed: tuple[str, ...]
     own_name: str
     measure: Callable[[Mapping[str, Stored]], Geometry | LstmBridgeError]
-    build: Callable[[Mapping[str, Stored], Mapping[str, Fact[Any]]], Cell]
-    ask: Callable[[str, Mapping[str, Stored], Geometry], CellQuery]
+    build: Callable[[Mapping[str, Weights], Mapping[str, Fact[Any]]], Cell]
+    ask: Callable[[str, Mapping[str, Stored], Geometry], CellQuery] | None = None
+    front: Callable[[Mapping[str, Weights]], Dense | None] | None = None
 
     def class_called(self, name: str) -> CellClass | None:
         """The class of that name."""
@@ -113,16 +134,18 @@ class ForeignClass:
 
     Attributes:
         signs: relative names that betray it inside one of its scopes.
+        reason: why it is not converted, as the end of a sentence.
         marks: relative names that betray it in a scope with a name of its own.
     """
 
     name: str
     scopes: tuple[str, ...]
     signs: tuple[str, ...]
+    reason: str
     marks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wrapper:
     """Something around a cell that leaves variables.
 
@@ -131,12 +154,22 @@ class Wrapper:
         leaves: patterns of its variables' last segments.
         effect: what it does to the cell's inputs or outputs; empty where it does nothing to
             what the stack computes.
+        spellings: of its variables, relative to its scope, or to the scope that the cell lies in
+            where it opens none. None: it is not converted.
+        needed: the roles without which it is not there.
+        measure: (input, output) sizes of the whole from its tensors and the inner sizes, or None
+            where they do not fit.
+        build: the block around the inner one.
     """
 
     name: str
     scopes: tuple[str, ...]
     leaves: tuple[str, ...]
     effect: str
+    spellings: tuple[Spelling, ...] = ()
+    needed: tuple[str, ...] = ()
+    measure: Callable[[Mapping[str, Weights], Sizes], Sizes | None] | None = None
+    build: Callable[[Mapping[str, Weights], Block], Block] | None = None
 
 
 LOOP_SCOPES = re.compile(r"(rnn|RNN|bidirectional_rnn|BiRNN)(_\d+)?|fw|bw|FW|BW")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from lstmbridge.adapters.dialects import CellClass
+from lstmbridge.adapters.dialects import CellClass, Option, scope_matches
 from lstmbridge.adapters.families import class_called, foreign_called, known_classes
 from lstmbridge.adapters.sites import Site, refused
 from lstmbridge.arrays.namespace import ACTIVATIONS
 from lstmbridge.contracts import Hints
-from lstmbridge.errors import FactConflict, UsageError
+from lstmbridge.errors import CannotExpress, FactConflict, UsageError
 from lstmbridge.model.facts import Fact
 
 FLAGS: Mapping[str, str] = {
@@ -63,7 +63,7 @@ def check_hints(hints: Hints) -> None:
         near = get_close_matches(hints.cell, known_classes(), n=1, cutoff=0.3)
         raise UsageError(
             f"--cell {hints.cell}",
-            expected=f"one of {', '.join(dict.fromkeys(known_classes()))}",
+            expected=f"one of {', '.join(known_classes())}",
             where="--cell",
             advice=f"did you mean {near[0]}?" if near else "",
         )
@@ -71,11 +71,17 @@ def check_hints(hints: Hints) -> None:
         raise UsageError(f"--layers {hints.layers}", expected="1 or more", where="--layers")
 
 
-def open_to(hints: Hints, sites: Iterable[Site]) -> frozenset[str]:
+def open_to(hints: Hints, sites: Iterable[Site], told: Container[str] = ()) -> frozenset[str]:
     """The given options (and ``cell``) that some cell has room for.
 
+    Args:
+        hints: what the user states.
+        sites: every cell that is converted.
+        told: the scopes of those that a graph speaks of, which is then asked (`confront`).
+
     Raises:
-        FactConflict: no cell has, naming the flag and what the names say.
+        FactConflict: no cell has, naming the flag and what the names say. A value that the class
+            has by definition is no conflict.
     """
     listed = [site for site in sites if site.row is not None]
     room: set[str] = set()
@@ -91,22 +97,42 @@ def open_to(hints: Hints, sites: Iterable[Site]) -> frozenset[str]:
             )
         room.add("cell")
     for option, flag in FLAGS.items():
-        if getattr(hints, option) is None:
+        given = getattr(hints, option)
+        if given is None:
             continue
-        if all(_fixed(site, rows[site.scope][0], option) for site in listed):
+        takes = [_takes(site, rows[site.scope][0], option, given, told) for site in listed]
+        if "no" in takes and not {"open", "already"} & set(takes):
             raise FactConflict(
-                f"{flag} {getattr(hints, option)}, and {_no_room(listed[0], option)}",
+                f"{flag} {given}, and {_no_room(listed[0], option)}",
                 expected="an option that the class has",
                 where=listed[0].scope,
                 advice=f"leave {flag} out, or name another class with --cell",
             )
-        room.add(option)
+        if "open" in takes:
+            room.add(option)
     return frozenset(room)
+
+
+def _takes(site: Site, row: CellClass, option: str, given: object, told: Container[str]) -> str:
+    """``open`` where a cell takes a given value, ``already`` where it has it, else ``no``."""
+    if option not in row.options:
+        return "no"
+    if site.scope in told or not _fixed(site, row, option):
+        return "open"
+    return "already" if _meant(option, given) == row.options[option].default else "no"
+
+
+def _meant(option: str, given: Any) -> Any:
+    """A clip that is not positive states that there is none."""
+    return None if option in _CLIPS and given <= 0 else given
 
 
 def _no_room(site: Site, option: str) -> str:
     if option == "proj_clip" and "projection" not in (site.stored or {}):
         return f"{site.scope} has no projection"
+    row = site.row
+    if row is not None and option in row.options:
+        return f"{site.name} has no such option: it has {_words(row.options[option].default)}"
     return f"{site.name} has no such option"
 
 
@@ -146,14 +172,14 @@ def resolve(site: Site, hints: Hints, room: frozenset[str]) -> Resolved:
     elif site.own_name:
         cell = Fact.assumed(row.name, f"shapes; the scope {site.scope} has a name of its own")
         doubts.append(
-            f"{site.scope} has a name of its own and the shapes of an LSTM: {row.name} is assumed "
-            "(other cells have such shapes too); --cell CLASS states it"
+            f"{site.scope} has a name of its own and the variables of {_article(site)}: "
+            f"{row.name} is assumed (other cells have such variables too); --cell CLASS states it"
         )
     elif _excluded(site, row):
         cell = Fact.read(row.name, f"names of variables, {era}")
     else:
         cell = Fact.assumed(row.name, f"names that {row.name} and {row.shares[0]} share")
-        if "cell_clip" not in room:
+        if row.doubt and "cell_clip" not in room:
             doubts.append(row.doubt)
     options: dict[str, Fact[Any]] = {}
     for option, meant in row.options.items():
@@ -165,18 +191,40 @@ def resolve(site: Site, hints: Hints, room: frozenset[str]) -> Resolved:
             )
             options[option] = Fact.read(meant.default, reason)
         elif option in room:
-            given = getattr(hints, option)
-            none = option in _CLIPS and given <= 0
-            options[option] = Fact.given(None if none else given, FLAGS[option])
+            options[option] = _given(site, row, option, getattr(hints, option))
         else:
-            default = meant.by_era.get(era, meant.default)
-            options[option] = Fact.assumed(default, f"default of {row.name}, {era}")
+            options[option] = _assumed(site, row, meant, era)
             if era in meant.unsure:
                 doubts.append(meant.unsure[era])
     return Resolved(row, cell, options, tuple(doubts))
 
 
-def confront(site: Site, hints: Hints, read: Mapping[str, Fact[Any]], dtype: str) -> Resolved:
+def _given(site: Site, row: CellClass, option: str, given: object) -> Fact[Any]:
+    meant, flag = row.options[option], FLAGS[option]
+    if meant.refused and given != meant.default:
+        raise CannotExpress(
+            f"{flag} {given}, and {site.scope} is a {row.name}: {meant.refused}",
+            expected=f"{flag} {meant.default}",
+            where=flag,
+            advice="there is no exact way to convert it",
+        )
+    return Fact.given(_meant(option, given), flag)
+
+
+def _assumed(site: Site, row: CellClass, meant: Option, era: str) -> Fact[Any]:
+    for segment in site.path[:-1]:
+        for scope, value in meant.by_scope.items():
+            if scope_matches(segment, (scope,)):
+                return Fact.assumed(value, f"scope {segment}")
+    if site.dtype in meant.by_dtype:
+        return Fact.assumed(
+            meant.by_dtype[site.dtype], f"default of {row.name} in {site.dtype}, {era}"
+        )
+    default = meant.by_era.get(era, meant.default)
+    return Fact.assumed(default, f"default of {row.name}, {era}")
+
+
+def confront(site: Site, hints: Hints, read: Mapping[str, Fact[Any]]) -> Resolved:
     """Class and constants of a cell that a graph has proven.
 
     Raises:
@@ -185,17 +233,17 @@ def confront(site: Site, hints: Hints, read: Mapping[str, Fact[Any]], dtype: str
     row, said = _row(site, hints)
     for option, flag in FLAGS.items():
         given = getattr(hints, option)
-        if given is None:
+        if given is None or option not in read:
             continue
-        meant = None if option in _CLIPS and given <= 0 else given
-        if not _same(meant, read[option].value, _PRECISION.get(dtype, 0.0)):
+        precision = _PRECISION.get(site.dtype, 0.0)
+        if not _same(_meant(option, given), read[option].value, precision):
             raise FactConflict(
                 f"{flag} {given}, and the graph says {_words(read[option].value)}",
                 expected="a statement that agrees with what was read",
                 where=read[option].where,
                 advice=f"leave {flag} out; --ignore-graph if the graph is not the checkpoint's",
             )
-    where = read["forget_bias"].where.rpartition(": ")[0] or "the graph"
+    where = next((f.where.rpartition(": ")[0] for f in read.values()), "") or "the graph"
     cell = Fact.given(row.name, "--cell") if said else Fact.read(row.name, f"{where}, names")
     return Resolved(row, cell, read, ())
 
@@ -211,6 +259,11 @@ def _same(given: object, read: object, precision: float) -> bool:
 
 def _words(value: object) -> str:
     return "that there is none" if value is None else str(value)
+
+
+def _article(site: Site) -> str:
+    kind = site.family.kind if site.family is not None else "cell"
+    return f"{'an' if kind[0] in 'AEILN' else 'a'} {kind}"
 
 
 def _excluded(site: Site, row: CellClass) -> bool:

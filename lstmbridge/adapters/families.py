@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from lstmbridge.adapters.dialects import CellClass, Family
+from lstmbridge.adapters import groups, gru, lstm, simple, variants
+from lstmbridge.adapters.dialects import CellClass, Family, ForeignClass
 from lstmbridge.adapters.foreign import FOREIGN_CLASSES
-from lstmbridge.adapters.lstm import LSTM_FAMILY
 
-FAMILIES: tuple[Family, ...] = (LSTM_FAMILY,)
+FAMILIES: tuple[Family, ...] = (
+    lstm.LSTM_FAMILY,
+    gru.GRU_FAMILY,
+    gru.BLOCK_FAMILY,
+    gru.AFTER_FAMILY,
+    gru.INDEPENDENT_FAMILY,
+    simple.RNN_FAMILY,
+    simple.UGRNN_FAMILY,
+    simple.INTERSECTION_FAMILY,
+    variants.LAYER_NORM_FAMILY,
+    variants.COUPLED_FAMILY,
+    variants.INDEPENDENT_FAMILY,
+    variants.NAS_FAMILY,
+    groups.GROUP_FAMILY,
+)
 
-ALIASES = {"cudnnlstm": "CudnnCompatibleLSTMCell"}
+ALIASES = {
+    "cudnnlstm": "CudnnCompatibleLSTMCell",
+    "cudnngru": "CudnnCompatibleGRUCell",
+    "cudnnrnntanh": "BasicRNNCell",
+    "cudnnrnnrelu": "BasicRNNCell",
+}
 """Other names of classes, as `normal` writes them, that ``--cell`` takes."""
 
 
@@ -28,12 +47,12 @@ def class_called(name: str) -> tuple[Family, CellClass] | None:
     return None
 
 
-def foreign_called(name: str) -> str | None:
+def foreign_called(name: str) -> ForeignClass | None:
     """The class that is known and not converted, by the user's spelling."""
     wanted = normal(name)
-    return next((row.name for row in FOREIGN_CLASSES if normal(row.name) == wanted), None)
+    return next((row for row in FOREIGN_CLASSES if normal(row.name) == wanted), None)
 
 
 def known_classes() -> tuple[str, ...]:
     """What ``--cell`` takes."""
-    return tuple(row.name for family in FAMILIES for row in family.classes)
+    return tuple(dict.fromkeys(row.name for family in FAMILIES for row in family.classes))

@@ -6,105 +6,101 @@ Names seen by running 0.12.1, 1.0.1, 1.4.1 and 1.15.5.
 from __future__ import annotations
 
 from lstmbridge.adapters.dialects import ForeignClass, Wrapper
+from lstmbridge.adapters.wrappers import CONVERTED_WRAPPERS
 
-_DENSE = ("kernel", "weights", "Linear/Matrix")
+_NORMED = ("transform/gamma", "forget/gamma", "state/gamma")
 
 FOREIGN_CLASSES: tuple[ForeignClass, ...] = (
     ForeignClass(
-        "GRUCell",
-        ("gru_cell", "GRUCell"),
-        (
-            "gates/kernel",
-            "gates/weights",
-            "Gates/Linear/Matrix",
-            "candidate/kernel",
-            "candidate/weights",
-        ),
-        ("gates/kernel", "gates/weights", "Gates/Linear/Matrix"),
-    ),
-    ForeignClass(
-        "GRUBlockCell", ("gru_cell", "gru_block_cell", "GRUBlockCell"), ("w_ru", "w_c"), ("w_ru",)
-    ),
-    ForeignClass(
-        "CudnnCompatibleGRUCell",
-        ("cudnn_compatible_gru_cell",),
-        ("gates/kernel", "candidate/input_projection/kernel"),
-        ("candidate/input_projection/kernel",),
-    ),
-    ForeignClass("BasicRNNCell", ("basic_rnn_cell", "BasicRNNCell"), _DENSE),
-    ForeignClass(
-        "LayerNormBasicLSTMCell",
-        ("layer_norm_basic_lstm_cell", "LayerNormBasicLSTMCell"),
-        ("kernel", "weights", "linear/weights"),
-        ("transform/gamma",),
-    ),
-    ForeignClass(
-        "CoupledInputForgetGateLSTMCell",
+        "CoupledInputForgetGateLSTMCell with layer_norm",
         ("coupled_input_forget_gate_lstm_cell", "CoupledInputForgetGateLSTMCell"),
-        ("W_0", "B"),
+        _NORMED,
+        "the model's coupled LSTM has no layer norm",
     ),
-    ForeignClass("UGRNNCell", ("ugrnn_cell",), ("kernel", "weights")),
-    ForeignClass("IntersectionRNNCell", ("intersection_rnn_cell",), ("kernel", "weights")),
-    ForeignClass("NASCell", ("nas_cell",), ("recurrent_kernel", "kernel"), ("recurrent_kernel",)),
-    ForeignClass("IndyLSTMCell", ("indy_lstm_cell",), ("kernel_w",), ("kernel_w",)),
-    ForeignClass("IndyGRUCell", ("indy_gru_cell",), ("gates/kernel_w",)),
-    ForeignClass("IndRNNCell", ("ind_rnn_cell",), ("kernel_w",)),
-    ForeignClass("GLSTMCell", ("glstm_cell",), ("group0/kernel", "bias_i"), ("group0/kernel",)),
+    ForeignClass(
+        "LayerNormLSTMCell",
+        ("layer_norm_lstm_cell", "LayerNormLSTMCell"),
+        ("kernel",),
+        "it is not LayerNormBasicLSTMCell: its norms stand elsewhere, and it has a bias",
+    ),
+    ForeignClass(
+        "IndRNNCell",
+        ("ind_rnn_cell", "IndRNNCell"),
+        ("kernel_w",),
+        "the model has no RNN of independent units",
+    ),
+    ForeignClass(
+        "IndyLSTMCell or IndRNNCell",
+        (),
+        (),
+        "both call their variables the same; --cell IndyLSTMCell with --select states the first",
+        ("kernel_w",),
+    ),
     ForeignClass(
         "PhasedLSTMCell",
-        ("phased_lstm_cell",),
-        ("mask_gates/kernel", "period"),
-        ("mask_gates/kernel",),
+        ("phased_lstm_cell", "PhasedLSTMCell"),
+        ("mask_gates/kernel", "mask_gates/weights", "period"),
+        "it takes two inputs, the time of each step and x, and no target has such a layer",
+        ("mask_gates/kernel", "mask_gates/weights"),
     ),
     ForeignClass(
         "GridLSTMCell",
-        ("grid_lstm_cell", "bidirectional_grid_lstm_cell", "GridLSTMCell"),
-        ("W_f_0_0", "W_f_0", "B_f_0"),
-        ("W_f_0_0", "W_f_0"),
+        (
+            "grid_lstm_cell",
+            "GridLSTMCell",
+            "bidirectional_grid_lstm_cell",
+            "BidirectionalGridLSTMCell",
+        ),
+        ("W_f_0_0", "W_f_0", "B_f_0", "fwd/W_f_0_0", "fwd/W_f_0"),
+        "it runs over frequency inside each step: a loop in a loop",
+        ("W_f_0_0", "W_f_0", "fwd/W_f_0_0"),
     ),
-    ForeignClass("TimeFreqLSTMCell", ("time_freq_lstm_cell", "TimeFreqLSTMCell"), ("W_0", "B")),
+    ForeignClass(
+        "TimeFreqLSTMCell",
+        ("time_freq_lstm_cell", "TimeFreqLSTMCell"),
+        ("W_0", "B"),
+        "it runs over frequency inside each step: a loop in a loop",
+    ),
     ForeignClass(
         "ConvLSTMCell",
         ("conv_lstm_cell", "conv_1d_lstm_cell", "conv_2d_lstm_cell", "conv_3d_lstm_cell"),
         ("kernel", "biases"),
+        "its states are images, not vectors",
     ),
-    ForeignClass("SRUCell", ("sru_cell",), ("kernel", "bias")),
-    ForeignClass("CFNCell", ("cfn_cell",), ("kernel",)),
-    ForeignClass("MinimalRNNCell", ("minimal_rnn_cell",), ("kernel",)),
-    ForeignClass("WeightNormLSTMCell", ("weight_norm_lstm_cell",), ("kernel",)),
+    ForeignClass(
+        "SRUCell", ("sru_cell", "SRUCell"), ("kernel", "bias"), "the model has no such cell"
+    ),
+    ForeignClass("CFNCell", ("cfn_cell", "CFNCell"), ("kernel",), "the model has no such cell"),
+    ForeignClass(
+        "MinimalRNNCell",
+        ("minimal_rnn_cell", "MinimalRNNCell"),
+        ("kernel",),
+        "the model has no such cell",
+    ),
+    ForeignClass(
+        "WeightNormLSTMCell",
+        ("wn_lstm_cell", "weight_norm_lstm_cell", "WeightNormLSTMCell"),
+        ("kernel",),
+        "its kernel is normalised in each step, by variables of its own",
+    ),
     ForeignClass(
         "a Keras recurrent layer",
         ("lstm", "gru", "simple_rnn", "lstm_cell", "gru_cell", "simple_rnn_cell"),
         ("recurrent_kernel",),
+        "this version reads TensorFlow 1's own cells from such checkpoints",
     ),
     ForeignClass(
         "CudnnLSTM or CudnnGRU parameters in cuDNN's own layout",
         ("cudnn_lstm", "cudnn_gru", "cudnn_rnn_relu", "cudnn_rnn_tanh"),
         ("opaque_kernel",),
+        "that layout is known to cuDNN alone; a tf.train.Saver writes canonical variables instead",
         ("opaque_kernel",),
     ),
 )
 
 _ATTENTION = "its outputs and inputs are mixed with what attention reads"
 WRAPPERS: tuple[Wrapper, ...] = (
-    Wrapper(
-        "HighwayWrapper",
-        (r"highway_wrapper",),
-        (r"carry_w", r"carry_b"),
-        "each layer's output is a gated mixture of the cell's output and its input",
-    ),
-    Wrapper(
-        "OutputProjectionWrapper",
-        (r"output_projection_wrapper|OutputProjectionWrapper",),
-        (),
-        "the outputs are projected inside the loop",
-    ),
-    Wrapper(
-        "InputProjectionWrapper",
-        (r"input_projection_wrapper|InputProjectionWrapper",),
-        (),
-        "the inputs are projected inside the loop",
-    ),
+    *CONVERTED_WRAPPERS,
     Wrapper(
         "AttentionCellWrapper",
         (r"attention_cell_wrapper|AttentionCellWrapper",),
@@ -129,7 +125,16 @@ WRAPPERS: tuple[Wrapper, ...] = (
         (r"Attn[WV]_\d+", r"attn_?[wv]_\d+"),
         _ATTENTION,
     ),
-    Wrapper("EmbeddingWrapper", (r"embedding_wrapper|EmbeddingWrapper",), (), ""),
+    Wrapper(
+        "NTMCell", (r"ntm_cell|NTMCell",), (), "a memory stands between the cell and its input"
+    ),
+    Wrapper(
+        "a cell of contrib.grid_rnn",
+        (r"Grid\d\w*Cell|GridRNNCell",),
+        (r"project_[mc]_\d+",),
+        "its cells run along other axes than time",
+    ),
+    Wrapper("EmbeddingWrapper", (r"(embedding_wrapper|EmbeddingWrapper)(_\d+)?",), (), ""),
 )
 
 OPTIMIZER_SLOTS = (

@@ -9,20 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lstmbridge.adapters.dialects import CellClass, Family, Geometry, Option, Spelling
+from lstmbridge.adapters.dialects import (
+    BEFORE,
+    FIRST,
+    LATEST,
+    CellClass,
+    Family,
+    Geometry,
+    Option,
+    Spelling,
+)
+from lstmbridge.adapters.fitting import Layout, units
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError, NotRecognised
-from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks
+from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks, Weights
 from lstmbridge.graph.findings import CellQuery
 from lstmbridge.model.cells import LSTM
 from lstmbridge.model.facts import Fact
 
-LATEST = "TensorFlow 1.2 and later"
-FIRST = "TensorFlow 1.0 and 1.1"
-BEFORE = "TensorFlow 0.12 and before"
-
 PEEPHOLES: Mapping[str, str] = {"i": "peephole_i", "f": "peephole_f", "o": "peephole_o"}
-FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 _SNAKE_DIAGONALS = {
     "peephole_i": "w_i_diag",
@@ -62,6 +67,8 @@ SPELLINGS: tuple[Spelling, ...] = (
             "projection": "W_P_#",
         },
     ),
+    # LayerNormBasicLSTMCell without layer_norm
+    Spelling(BEFORE, {"kernel": "linear/weights", "bias": "linear/b"}),
     # LSTMBlockCell
     Spelling(
         BEFORE,
@@ -175,83 +182,61 @@ CLASSES: tuple[CellClass, ...] = (
             "proj_clip": _NO_CLIP,
         },
     ),
+    # with layer_norm=False; with it, it is a family of its own
+    CellClass(
+        "LayerNormBasicLSTMCell",
+        ("layer_norm_basic_lstm_cell", "LayerNormBasicLSTMCell"),
+        _BASIC,
+        {
+            "forget_bias": _FORGET_ONE,
+            "activation": _TANH,
+            "gate_activation": _SIGMOID,
+            "cell_clip": _NO_CLIP,
+            "proj_clip": _NO_CLIP,
+        },
+    ),
+)
+
+
+LAYOUT = Layout(
+    gates=4,
+    others={
+        "bias": lambda sizes: (4 * sizes.units,),
+        **dict.fromkeys(PEEPHOLES.values(), units),
+    },
+    projection="projection",
 )
 
 
 def measure(roles: Mapping[str, Stored]) -> Geometry | LstmBridgeError:
     """Sizes of an LSTM whose kernel and bias are there, or which variables do not fit."""
-    kernel, bias = roles["kernel"], roles["bias"]
-    if len(kernel.ref.shape) != 2 or kernel.ref.shape[1] % 4:
-        return _misfit(kernel, "a kernel [input + output, 4 * units]", bias)
-    rows, columns = kernel.ref.shape
-    units = columns // 4
-    expected: dict[str, tuple[int, ...]] = {"bias": (columns,)}
-    expected.update(dict.fromkeys(PEEPHOLES.values(), (units,)))
-    for role, shape in expected.items():
-        if role in roles and roles[role].ref.shape != shape:
-            return _misfit(roles[role], f"{shape}, as the kernel asks for", kernel)
-    output = units
-    if "projection" in roles:
-        projection = roles["projection"]
-        if len(projection.ref.shape) != 2 or projection.ref.shape[0] != units:
-            return _misfit(projection, f"({units}, output), as the kernel asks for", kernel)
-        output = projection.ref.shape[1]
-    if not 0 < output < rows:
-        return _misfit(kernel, f"more than {output} rows: {output} see h, the others x", bias)
-    return _measured(roles, Geometry(rows - output, units, output))
-
-
-def _measured(roles: Mapping[str, Stored], sizes: Geometry) -> Geometry | LstmBridgeError:
     peeping = [role for role in PEEPHOLES.values() if role in roles]
-    if peeping and len(peeping) != len(PEEPHOLES):
+    sizes = LAYOUT.measure(roles)
+    if isinstance(sizes, Geometry) and peeping and len(peeping) != len(PEEPHOLES):
         return NotRecognised(
             f"{', '.join(str(roles[role]) for role in peeping)}: a peephole without the others",
             expected="peepholes for i, f and o, or none",
             where=str(roles["kernel"]),
             advice="see `lstmbridge inspect`; if names were changed, give --map FILE",
         )
-    kernel = roles["kernel"]
-    for stored in roles.values():
-        if stored.ref.dtype.name not in FLOATS:
-            return _misfit(stored, f"floating point numbers, not {stored.ref.dtype}", kernel)
-        if stored.ref.dtype != kernel.ref.dtype:
-            return _misfit(
-                stored, f"{kernel.ref.dtype} as the kernel, not {stored.ref.dtype}", kernel
-            )
     return sizes
 
 
-def _misfit(guilty: Stored, expected: str, other: Stored) -> NotRecognised:
-    return NotRecognised(
-        f"{guilty} does not fit {other}",
-        expected=f"{expected}",
-        where=guilty.sources[0],
-        advice="the checkpoint may be damaged or pieced together, or these are no LSTM's "
-        "variables; --map FILE renames variables",
-    )
-
-
-def build(roles: Mapping[str, Stored], facts: Mapping[str, Fact[Any]]) -> LSTM:
-    """The model's LSTM from variables that `measure` found to fit."""
-    kernel = roles["kernel"].ref
-    sizes = measure(roles)
-    if isinstance(sizes, LstmBridgeError):
-        raise sizes
-    inputs = sizes.input_size
+def build(roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]]) -> LSTM:
+    """The model's LSTM from variables that fit."""
+    kernel, projection = roles["kernel"], roles.get("projection")
+    output = kernel.shape[1] // 4 if projection is None else projection.shape[1]
+    inputs = kernel.shape[0] - output
     peephole = None
     if PEEPHOLES["i"] in roles:
-        peephole = GateBlocks({gate: roles[role].ref for gate, role in PEEPHOLES.items()})
+        peephole = GateBlocks({gate: roles[role] for gate, role in PEEPHOLES.items()})
     return LSTM(
         kernel=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(0, inputs)),
         recurrent=GateBlocks.from_fused(kernel, TENSORFLOW_LSTM, slice(inputs, kernel.shape[0])),
-        bias=GateBlocks.from_fused(roles["bias"].ref, TENSORFLOW_LSTM),
-        forget_bias=facts["forget_bias"],
-        activation=facts["activation"],
-        gate_activation=facts["gate_activation"],
-        cell_clip=facts["cell_clip"],
-        proj_clip=facts["proj_clip"],
+        bias=GateBlocks.from_fused(roles["bias"], TENSORFLOW_LSTM),
         peephole=peephole,
-        projection=roles["projection"].ref if "projection" in roles else None,
+        projection=projection,
+        **facts,
     )
 
 

@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES, MULTI_SCOPES, Path
+from lstmbridge.adapters.dialects import (
+    BIDIRECTIONAL_SCOPES,
+    LATEST,
+    MULTI_SCOPES,
+    Path,
+)
 from lstmbridge.adapters.facts import Resolved, confront, resolve
-from lstmbridge.adapters.lstm import LATEST
-from lstmbridge.adapters.sites import Site
+from lstmbridge.adapters.sites import Site, is_wrapper
+from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.testimony import Testimony
 from lstmbridge.adapters.topology import Draft
+from lstmbridge.adapters.wrappers import in_sequence
 from lstmbridge.contracts import Hints, Part
 from lstmbridge.errors import FactConflict, FactMissing
-from lstmbridge.model import blocks
-from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual
+from lstmbridge.gates import Weights
+from lstmbridge.model.blocks import Bidirectional, Block, Dense, Model, Recurrent, Residual
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
@@ -47,67 +53,105 @@ class _Workshop:
     averaged: frozenset[str]
     told: Testimony | None
     resolved: dict[str, Resolved] = field(default_factory=dict)
+    cells: dict[str, Cell] = field(default_factory=dict)
     sites: dict[int, Site] = field(default_factory=dict)
     residual: int = 0
     could_be_residual: bool = False
 
-    def block(self, draft: Draft) -> Block:
-        """The model's block of a draft."""
+    def block(self, draft: Draft, *, repeat: bool = True) -> Block:
+        """The model's block of a draft; `repeat`: ``--layers`` may repeat its one cell."""
         if draft.pair is not None:
-            return Bidirectional(self.block(draft.pair[0]), self.block(draft.pair[1]))
+            forward, backward = (self.block(half, repeat=repeat) for half in draft.pair)
+            return Bidirectional(forward, backward)
         if draft.stack and draft.stack[0].pair is not None:
             self._agree(len(draft.stack), draft)
-            return blocks.Sequence(tuple(self._pair(inner) for inner in draft.stack))
-        return _one_or_more([self._recurrent(cell, added) for cell, added in self._layers(draft)])
-
-    def _pair(self, draft: Draft) -> Block:
-        if draft.pair is None:
-            raise ValueError(f"{draft.scope} is no pair of directions")
-        forward, backward = (self._chain(half) for half in draft.pair)
-        return Bidirectional(forward, backward)
-
-    def _chain(self, draft: Draft) -> Block:
-        layers = self._told(draft) or [(self._cell(s), None) for s in draft.sites()]
-        return _one_or_more([self._recurrent(cell, added) for cell, added in layers])
-
-    def _layers(self, draft: Draft) -> list[tuple[Cell, bool | None]]:
+            return in_sequence(*(self.block(inner, repeat=False) for inner in draft.stack))
         told = self._told(draft)
-        if told is None:
-            chain = [self._cell(site) for site in draft.sites()]
-            return [(cell, None) for cell in self._repeated(chain, draft)]
-        if self.hints.layers not in (None, len(told)):
+        if told is not None:
+            return in_sequence(*(self._layer(leaf, added) for leaf, added in told))
+        leaves = list(draft.leaves())
+        if not repeat or self.hints.layers in (None, len(leaves)):
+            return self._put_together(draft)
+        return self._repeated(draft, leaves)
+
+    def _put_together(self, draft: Draft) -> Block:
+        """A stack as its scopes have it."""
+        if draft.cell is not None:
+            return self._layer(draft, None)
+        block = in_sequence(*(self._put_together(part) for part in draft.stack))
+        return _wrapped(block, draft)
+
+    def _repeated(self, draft: Draft, leaves: list[Draft]) -> Block:
+        """``[cell] * n``: one stored cell in every layer."""
+        if len(leaves) > 1:
+            self._agree(len(leaves), draft)
+        [leaf] = leaves
+        asked = self.hints.layers or 1
+        block = self._layer(leaf, None)
+        if block.input_size != block.output_size:
             raise FactConflict(
-                f"--layers {self.hints.layers}, and the graph has {len(told)} layers",
+                f"--layers {asked}, and the stored cell takes {block.input_size} features and "
+                f"gives {block.output_size}",
+                expected="a cell that can follow itself",
+                where=draft.scope,
+                advice="leave --layers out",
+            )
+        above = (self._layer(leaf, None) for _ in range(asked - 1))
+        whole = in_sequence(block, *above)
+        return whole if draft is leaf else _wrapped(whole, draft)
+
+    def _told(self, draft: Draft) -> list[tuple[Draft, bool]] | None:
+        """The layers as a graph has them: order, sharing, residuals."""
+        if self.told is None:
+            return None
+        leaves = {leaf.cell.scope: leaf for leaf in draft.leaves() if leaf.cell is not None}
+        chain = self.told.chains[next(iter(leaves))]
+        if self.hints.layers not in (None, len(chain.layers)):
+            raise FactConflict(
+                f"--layers {self.hints.layers}, and the graph has {len(chain.layers)} layers",
                 expected="a statement that agrees with what was read",
                 where=draft.scope,
                 advice="leave --layers out",
             )
-        return told
+        return [(leaves[x], r) for x, r in zip(chain.layers, chain.residual, strict=True)]
 
-    def _told(self, draft: Draft) -> list[tuple[Cell, bool | None]] | None:
-        """The layers as a graph has them: order, sharing, residuals."""
-        if self.told is None:
-            return None
-        sites = {site.scope: site for site in draft.sites()}
-        cells = {scope: self._cell(site) for scope, site in sites.items()}
-        chain = self.told.chains[next(iter(sites))]
-        return [(cells[x], r) for x, r in zip(chain.layers, chain.residual, strict=True)]
+    def _layer(self, leaf: Draft, added: bool | None) -> Block:
+        """A layer; `added`: whether a graph adds its input to its output, None where unknown."""
+        site = leaf.cell
+        if site is None:
+            raise ValueError(f"{leaf.scope} is no cell")
+        block: Block = Recurrent(self._cell(site))
+        front = self._front(site)
+        if front is not None:
+            block = in_sequence(front, block)
+        if block.input_size == block.output_size:
+            self.could_be_residual = True
+            wrapped = self.hints.residual if added is None else added
+            self.residual += bool(wrapped)
+            if wrapped and leaf.wraps and added is None:
+                raise _residual_where(leaf)
+            block = Residual(block) if wrapped else block
+        return _wrapped(block, leaf)
 
     def _cell(self, site: Site) -> Cell:
-        if site.family is None or site.stored is None:
-            raise ValueError(f"{site.scope} is no cell that we build")
-        if site.scope not in self.resolved:
+        if site.scope not in self.cells:
+            if site.family is None or site.stored is None:
+                raise ValueError(f"{site.scope} is no cell that we build")
             self._demand_averages(site)
             self.resolved[site.scope] = self._resolved(site)
-        cell = site.family.build(site.stored, self.resolved[site.scope].options)
-        self.sites[id(cell)] = site
-        return cell
+            cell = site.family.build(site.tensors, self.resolved[site.scope].options)
+            self.cells[site.scope] = cell
+            self.sites[id(cell)] = site
+        return self.cells[site.scope]
+
+    def _front(self, site: Site) -> Dense | None:
+        front = site.family.front if site.family is not None else None
+        return None if front is None else front(site.tensors)
 
     def _resolved(self, site: Site) -> Resolved:
         if self.told is None:
             return resolve(site, self.hints, self.room)
-        dtype = site.stored["kernel"].ref.dtype.name if site.stored else ""
-        return confront(site, self.hints, self.told.options[site.scope], dtype)
+        return confront(site, self.hints, self.told.options[site.scope])
 
     def _demand_averages(self, site: Site) -> None:
         raw = sorted(str(s) for s in (site.stored or {}).values() if s.name not in self.averaged)
@@ -119,23 +163,6 @@ class _Workshop:
                 advice="leave --ema out to take the raw weights",
             )
 
-    def _repeated(self, chain: list[Cell], draft: Draft) -> list[Cell]:
-        asked = self.hints.layers
-        if asked is None or asked == len(chain):
-            return chain
-        if len(chain) > 1:
-            self._agree(len(chain), draft)
-        cell = chain[0]
-        if cell.input_size != cell.output_size:
-            raise FactConflict(
-                f"--layers {asked}, and the stored cell takes {cell.input_size} features and "
-                f"gives {cell.output_size}",
-                expected="a cell that can follow itself",
-                where=draft.scope,
-                advice="leave --layers out",
-            )
-        return chain * asked
-
     def _agree(self, stored: int, draft: Draft) -> None:
         if self.hints.layers not in (None, stored):
             raise FactConflict(
@@ -145,19 +172,22 @@ class _Workshop:
                 advice="leave --layers out: the names say how many there are",
             )
 
-    def _recurrent(self, cell: Cell, added: bool | None) -> Block:
-        """A layer; `added`: whether a graph adds its input to its output, None where unknown."""
-        block = Recurrent(cell)
-        if cell.input_size != cell.output_size:
-            return block
-        self.could_be_residual = True
-        wrapped = self.hints.residual if added is None else added
-        self.residual += bool(wrapped)
-        return Residual(block) if wrapped else block
+
+def _wrapped(block: Block, draft: Draft) -> Block:
+    for wrap in draft.wraps:
+        block = wrap.around(block)
+    return block
 
 
-def _one_or_more(layers: list[Block]) -> Block:
-    return layers[0] if len(layers) == 1 else blocks.Sequence(tuple(layers))
+def _residual_where(leaf: Draft) -> FactMissing:
+    names = ", ".join(wrap.wrapper.name for wrap in leaf.wraps)
+    return FactMissing(
+        f"--residual, and {leaf.scope} is wrapped by {names} too: names do not say which of "
+        "the two is the inner one",
+        expected="a graph, which shows it",
+        where=leaf.scope,
+        advice="put the .meta beside the checkpoint",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +214,7 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     root = shop.block(draft)
     facts = _network_facts(shop, draft)
     model = Model(name, root, facts)
-    variables = {layer.name: _sources(shop.sites[id(layer.cell)]) for layer in model.layers}
+    model = Model(name, root, {**facts, **_facts_around(model)})
     doubts = [] if told and told.chained else [*draft.all_remarks(of_pairs=told is None)]
     doubts += told.remarks if told else ()
     for resolved in shop.resolved.values():
@@ -195,7 +225,10 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
             "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
             "layer is assumed, --layers N states it"
         )
-    return Built(Part(name, model, variables, _dialect(shop)), tuple(dict.fromkeys(doubts)))
+    return Built(
+        Part(name, model, _variables(model, shop, draft), _dialect(shop)),
+        tuple(dict.fromkeys(doubts)),
+    )
 
 
 def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
@@ -259,8 +292,38 @@ def _may_be_shared(draft: Draft, hints: Hints) -> bool:
     return False
 
 
-def _sources(site: Site) -> tuple[str, ...]:
-    return tuple(name for stored in (site.stored or {}).values() for name in stored.sources)
+def _facts_around(model: Model) -> dict[str, Fact[Any]]:
+    """Facts of what lies around the cells."""
+    return {
+        f"{around.name}.activation": around.block.activation
+        for around in model.attachments
+        if isinstance(around.block, Dense)
+    }
+
+
+def _variables(model: Model, shop: _Workshop, draft: Draft) -> dict[str, tuple[str, ...]]:
+    """The source's variables by layer, and by what lies around layers."""
+    stored: list[Stored] = [s for wrap in draft.all_wraps() for s in wrap.stored.values()]
+    for site in shop.sites.values():
+        stored += (site.stored or {}).values()
+    of_tensor: dict[int, tuple[str, ...]] = {id(s.ref): s.sources for s in stored}
+    around = {a.name: _sources(a.block.weights, of_tensor) for a in model.attachments}
+    taken = {name for names in around.values() for name in names}
+    layers = {
+        layer.name: tuple(
+            name
+            for name in _sources(shop.sites[id(layer.cell)].tensors, of_tensor)
+            if name not in taken
+        )
+        for layer in model.layers
+    }
+    return {**layers, **around}
+
+
+def _sources(
+    tensors: Mapping[str, Weights], of_tensor: Mapping[int, tuple[str, ...]]
+) -> tuple[str, ...]:
+    return tuple(name for tensor in tensors.values() for name in of_tensor[id(tensor)])
 
 
 def _dialect(shop: _Workshop) -> str:
@@ -280,6 +343,8 @@ def part_names(drafts: Sequence[Draft]) -> dict[Path, str]:
         around = path
         if draft.cell is not None or MULTI_SCOPES.fullmatch(path[-1] if path else ""):
             around = path[:-1]
+            while around and is_wrapper(around[-1]):
+                around = around[:-1]
         elif draft.pair is not None and not BIDIRECTIONAL_SCOPES.fullmatch(
             path[-1] if path else ""
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lstmbridge.adapters.dialects import (
@@ -12,6 +12,7 @@ from lstmbridge.adapters.dialects import (
     MULTI_SCOPES,
     CellClass,
     Family,
+    ForeignClass,
     Geometry,
     Path,
     Spelling,
@@ -23,12 +24,13 @@ from lstmbridge.adapters.foreign import FOREIGN_CLASSES, WRAPPERS
 from lstmbridge.adapters.stored import Stored, under_one_another
 from lstmbridge.contracts import Hints
 from lstmbridge.errors import CannotExpress, LstmBridgeError, NotRecognised
+from lstmbridge.gates import Weights
 
 # Scopes of layers that are no cells, wherever they lie: never a cell with a name of its own.
 _NO_CELL = re.compile(
     r"(?i)(.*_)?(dense|fully_connected|linear|logits?|softmax|output|out|proj(ection)?|"
     r"output_projection|attention|memory|query|conv\w*|embeddings?|highway|fc|"
-    r"layer_norm|batch_norm\w*|(memory|query|attention|output|dense)_layer)(_?\d+)?"
+    r"layer_norm|batch_norm\w*|(memory|query|attention|output|dense)_layer|gates|candidate)(_?\d+)?"
 )
 _LIKE_A_CELL = re.compile(r"(?i)cell|lstm|rnn|gru")
 
@@ -63,6 +65,16 @@ class Site:
     def scope(self) -> str:
         """The cell's scope, as written."""
         return "/".join(self.path)
+
+    @property
+    def tensors(self) -> dict[str, Weights]:
+        """The tensors by role."""
+        return {role: stored.ref for role, stored in (self.stored or {}).items()}
+
+    @property
+    def dtype(self) -> str:
+        """Of its weights; empty where there are none."""
+        return next((tensor.dtype.name for tensor in self.tensors.values()), "")
 
 
 Names = Mapping[str, Stored]
@@ -117,28 +129,30 @@ def _known(path: Path, names: Names) -> Site | None:
     scope = "/".join(path)
     for foreign in FOREIGN_CLASSES:
         if scope_matches(path[-1], foreign.scopes) and any(s in names for s in foreign.signs):
-            return Site(path, foreign.name, owned, problem=refused(foreign.name, scope))
-    for family in FAMILIES:
-        for row in family.classes:
-            if scope_matches(path[-1], row.scopes):
-                site = _spelled(path, names, family, row)
-                if site is not None:
-                    return site
-    return None
+            return Site(path, foreign.name, owned, problem=refused(foreign, scope))
+    sites = [
+        site
+        for family in FAMILIES
+        for row in family.classes
+        if scope_matches(path[-1], row.scopes)
+        and (site := _spelled(path, names, family, row)) is not None
+    ]
+    # classes that lie in scopes of one name are told apart by their variables
+    return min(sites, key=lambda s: (s.problem is not None, -len(s.stored or ())), default=None)
 
 
-def refused(name: str, scope: str) -> CannotExpress:
+def refused(foreign: ForeignClass, scope: str) -> CannotExpress:
     """A class that we know by name and do not convert."""
-    kinds = ", ".join(family.kind for family in FAMILIES)
+    kinds = ", ".join(dict.fromkeys(family.kind for family in FAMILIES))
     return CannotExpress(
-        f"{scope or 'the checkpoint'} holds the variables of {name}",
-        expected=f"cells of the {kinds} family, which this version converts",
+        f"{scope or 'the checkpoint'} holds the variables of {foreign.name}: {foreign.reason}",
+        expected=f"a cell that this version converts: {kinds}",
         where=scope,
         advice="if another stack in the checkpoint is what you want, name it with --select",
     )
 
 
-def _roles(names: Names, spelling: Spelling, scope: str) -> dict[str, Stored]:
+def spelled_roles(names: Names, spelling: Spelling, scope: str) -> dict[str, Stored]:
     """The variables that `spelling` knows, by role; row shards put together."""
     found: dict[str, Stored] = {}
     for role, word in spelling.roles.items():
@@ -149,7 +163,8 @@ def _roles(names: Names, spelling: Spelling, scope: str) -> dict[str, Stored]:
         shards: list[Stored] = []
         while (name := word.replace("#", str(len(shards)))) in names:
             shards.append(names[name])
-        whole = under_one_another(f"{scope}/{word.rstrip('_#')}", shards) if shards else None
+        name = word.replace("_#", "").replace("#", "")
+        whole = under_one_another(f"{scope}/{name}", shards) if shards else None
         if whole is not None:
             found[role] = whole
     return found
@@ -158,7 +173,7 @@ def _roles(names: Names, spelling: Spelling, scope: str) -> dict[str, Stored]:
 def _spelled(path: Path, names: Names, family: Family, row: CellClass) -> Site | None:
     """The cell at `path` in the spelling that fits best; None where no variable is a cell's."""
     scope = "/".join(path)
-    tried = [(_roles(names, spelling, scope), spelling) for spelling in family.spellings]
+    tried = [(spelled_roles(names, spelling, scope), spelling) for spelling in family.spellings]
     roles, spelling = max(
         tried, key=lambda x: (sum(role in x[0] for role in family.needed), len(x[0]))
     )
@@ -209,21 +224,27 @@ def _own_named(
         return None
     if not structural and not pointed_at:
         return None
+    called = class_called(hints.cell) if hints.cell else None
+    inside = _within(path, weights)
+    for family, row in _candidates(called):
+        site = _spelled(path, inside, family, row)
+        if site is not None and (site.problem is None or pointed_at):
+            return replace(site, own_name=True)
     for foreign in FOREIGN_CLASSES:
         if any(mark in names for mark in foreign.marks):
             owned = frozenset(s.name for s in names.values())
-            return Site(
-                path, foreign.name, owned, problem=refused(foreign.name, scope), own_name=True
-            )
-    called = class_called(hints.cell) if hints.cell else None
-    for family in FAMILIES:
-        row = called[1] if called and called[0] is family else family.class_called(family.own_name)
-        if row is None:
-            continue
-        site = _spelled(path, _within(path, weights), family, row)
-        if site is not None and (site.problem is None or pointed_at):
-            return replace(site, own_name=True)
+            return Site(path, foreign.name, owned, problem=refused(foreign, scope), own_name=True)
     return None
+
+
+def _candidates(called: tuple[Family, CellClass] | None) -> Iterator[tuple[Family, CellClass]]:
+    """What a cell under a name of its own may be: what its user calls it, then by its shapes."""
+    if called is not None:
+        yield called
+    for family in FAMILIES:
+        row = family.class_called(family.own_name)
+        if row is not None:
+            yield family, row
 
 
 def _within(path: Path, weights: Mapping[str, Stored]) -> dict[str, Stored]:
@@ -266,11 +287,9 @@ def lookalikes(weights: Mapping[str, Stored]) -> list[Site]:
     """
     found = []
     for path, names in _by_scope(weights).items():
-        for family in FAMILIES:
-            row = family.class_called(family.own_name)
-            site = _spelled(path, names, family, row) if row is not None else None
-            if site is not None and site.problem is None:
-                found.append(replace(site, own_name=True))
+        sites = [_spelled(path, names, family, row) for family, row in _candidates(None)]
+        fits = [site for site in sites if site is not None and site.problem is None]
+        found += [replace(site, own_name=True) for site in fits[:1]]
     return found
 
 
@@ -280,10 +299,10 @@ def is_called_otherwise(site: Site) -> bool:
 
 
 def _by_scope(weights: Mapping[str, Stored]) -> dict[Path, dict[str, Stored]]:
-    """The variables by the scopes that may be their cell's: one or two above them."""
+    """The variables by the scopes that may be their cell's: one to three above them."""
     groups: dict[Path, dict[str, Stored]] = {}
     for name, stored in weights.items():
         segments = tuple(name.split("/"))
-        for cut in range(max(1, len(segments) - 2), len(segments)):
+        for cut in range(max(1, len(segments) - 3), len(segments)):
             groups.setdefault(segments[:cut], {})["/".join(segments[cut:])] = stored
     return groups

@@ -1,15 +1,16 @@
-"""Variables as the dialects see them: a tensor, or row shards put together."""
+"""Variables as the dialects see them: a tensor, or several put together, still lazy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from lstmbridge.contracts import TensorRef
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, Weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,38 @@ class RowShards:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BlockDiagonal:
+    """Matrices on the diagonal of one, zeros around them, as one lazy matrix.
+
+    A GLSTMCell's groups see their own part of x and h only: that is an LSTM whose kernel has
+    zeros wherever one group would see another's part.
+    """
+
+    name: str
+    pieces: tuple[Weights, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns added up."""
+        return (sum(p.shape[0] for p in self.pieces), sum(p.shape[1] for p in self.pieces))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored."""
+        return self.pieces[0].dtype
+
+    def load(self) -> Array:
+        """The whole, read-only. Errors: SourceUnreadable."""
+        whole = np.zeros(self.shape, self.dtype)
+        rows = [0, *accumulate(p.shape[0] for p in self.pieces)]
+        columns = [0, *accumulate(p.shape[1] for p in self.pieces)]
+        for piece, row, column in zip(self.pieces, rows, columns, strict=False):
+            whole[row : row + piece.shape[0], column : column + piece.shape[1]] = piece.load()
+        whole.flags.writeable = False
+        return whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A variable under the name the dialects know.
 
@@ -76,3 +109,8 @@ def under_one_another(name: str, shards: Sequence[Stored]) -> Stored | None:
     sources = tuple(name for s in shards for name in s.sources)
     in_graph = tuple(name for s in shards for name in s.in_graph)
     return Stored(name, RowShards(name, tuple(s.ref for s in shards)), sources, in_graph)
+
+
+def pieces_of(tensor: Weights) -> tuple[Weights, ...]:
+    """What lies under one another in `tensor`: itself, where nothing was put together."""
+    return tensor.pieces if isinstance(tensor, RowShards) else (tensor,)

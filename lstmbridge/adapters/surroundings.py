@@ -31,7 +31,11 @@ class Surroundings:
 
 
 def look_around(draft: Draft, strays: Mapping[str, Stored]) -> Surroundings:
-    """Judge the variables that lie among a stack's scopes and are no cell's (in order of names).
+    """Judge the variables that lie among a stack's scopes, in order of names.
+
+    Args:
+        draft: the stack.
+        strays: variables that are no cell's, and of no wrapper that a draft has around it.
 
     Scopes that only TensorFlow's own functions open (between a loop and a cell) hold nothing but
     cells and wrappers: what is unknown there is refused. A loop's own scope may also be one of
@@ -92,11 +96,14 @@ def _scopes(site: Site) -> tuple[Path, Path]:
 
 
 def _wrapper(path: Path) -> Wrapper | None:
-    """The wrapper that a variable's whole name betrays."""
+    """The wrapper that a variable's whole name betrays: by the innermost scope that is one's."""
     for wrapper in WRAPPERS:
-        scopes = any(re.fullmatch(p, s) for p in wrapper.scopes for s in path[:-1])
-        if scopes or any(re.fullmatch(p, path[-1]) for p in wrapper.leaves):
+        if any(re.fullmatch(p, path[-1]) for p in wrapper.leaves):
             return wrapper
+    for segment in reversed(path[:-1]):
+        for wrapper in WRAPPERS:
+            if any(re.fullmatch(p, segment) for p in wrapper.scopes):
+                return wrapper
     return None
 
 
@@ -106,14 +113,15 @@ def _adjoining(rel: Path) -> Wrapper | None:
 
 
 def _on_the_way(draft: Draft) -> list[Wrapper]:
-    """Wrappers whose scopes the cells lie in."""
-    paths = [(*_below(site), "") for site in draft.sites()]
-    return [w for path in paths if (w := _wrapper(path)) is not None]
-
-
-def _below(site: Site) -> Path:
-    around, _ = _scopes(site)
-    return site.path[len(around) : -1]
+    """Wrappers whose scopes the cells lie in, and that are not converted."""
+    converted = {wrap.path for wrap in draft.all_wraps()}
+    scopes = {
+        site.path[: cut + 1]: None
+        for site in draft.sites()
+        for cut in range(len(_scopes(site)[0]), len(site.path) - 1)
+    }
+    near = ((path, _wrapper((path[-1], ""))) for path in scopes if path not in converted)
+    return [wrapper for _, wrapper in near if wrapper is not None]
 
 
 def _wrapped(draft: Draft, wrapper: Wrapper, signs: list[str]) -> CannotExpress:

@@ -83,6 +83,7 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
 
 def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
     """Those of `sites` that `graph` computes as the cells they might be, and as nothing else."""
+    sites = [site for site in sites if site.family is not None and site.family.ask is not None]
     evidence = gather(graph, _questions(sites))
     cells = {site.scope: evidence.cells[site.scope] for site in sites}
     return [s for s in sites if cells[s.scope].applications and not cells[s.scope].failures]
@@ -92,8 +93,14 @@ def _questions(sites: Sequence[Site]) -> list[CellQuery]:
     return [
         site.family.ask(site.scope, site.stored, site.sizes)
         for site in sites
-        if site.family and site.stored and site.sizes
+        if site.family and site.family.ask and site.stored and site.sizes
     ]
+
+
+def can_be_asked(draft: Draft) -> bool:
+    """Whether a graph can prove all that `draft` is made of."""
+    cells = all(site.family is not None and site.family.ask is not None for site in draft.sites())
+    return cells and not any(draft.all_wraps())
 
 
 class _Examination:

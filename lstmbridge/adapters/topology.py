@@ -1,13 +1,13 @@
 """How cells are put together, as far as the scopes prove it.
 
 ``multi_rnn_cell/cell_k`` is a stack, ``fw`` beside ``bw`` a bidirectional layer, ``cell_k`` over
-such pairs a stack of bidirectional layers. Whatever scopes of the user's own lie between are no
-proof, and what they hold stays apart.
+such pairs a stack of bidirectional layers; wrappers that left variables lie around those. Whatever
+scopes of the user's own lie between are no proof, and what they hold stays apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -18,9 +18,11 @@ from lstmbridge.adapters.dialects import (
     MULTI_SCOPES,
     STACKED_BIDIRECTIONAL_SCOPES,
     Path,
+    Sizes,
     layer_index,
 )
-from lstmbridge.adapters.sites import Site
+from lstmbridge.adapters.sites import Site, is_wrapper
+from lstmbridge.adapters.wrapped import Wrap
 from lstmbridge.errors import LstmBridgeError, NotRecognised
 
 
@@ -30,6 +32,7 @@ class Draft:
 
     Attributes:
         path: the scope that holds it.
+        wraps: what lies around it, innermost first.
         problems: why it cannot be a block.
         remarks: what was taken from scopes that are not TensorFlow's own.
     """
@@ -38,6 +41,7 @@ class Draft:
     cell: Site | None = None
     pair: tuple[Draft, Draft] | None = None
     stack: tuple[Draft, ...] = ()
+    wraps: tuple[Wrap, ...] = ()
     problems: tuple[LstmBridgeError, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -52,6 +56,19 @@ class Draft:
             yield self.cell
         for part in self.parts:
             yield from part.sites()
+
+    def leaves(self) -> Iterator[Draft]:
+        """The drafts of single cells, in the same order."""
+        if self.cell is not None:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+    def all_wraps(self) -> Iterator[Wrap]:
+        """What lies around it and around all that it is made of."""
+        yield from self.wraps
+        for part in self.parts:
+            yield from part.all_wraps()
 
     def all_problems(self) -> Iterator[LstmBridgeError]:
         """Of itself and of all that it is made of."""
@@ -68,11 +85,17 @@ class Draft:
         for part in self.parts:
             yield from part.all_remarks(of_pairs=of_pairs)
 
-    def sizes(self) -> tuple[int, int] | None:
-        """(input, output) size; None where a problem hides it."""
+    def sizes(self) -> Sizes | None:
+        """(input, output) size with its wrappers; None where a problem hides it."""
+        sizes = self._inner_sizes()
+        for wrap in self.wraps:
+            sizes = None if sizes is None else wrap.measure(sizes)
+        return sizes
+
+    def _inner_sizes(self) -> Sizes | None:
         if self.cell is not None:
-            sizes = self.cell.sizes
-            return None if sizes is None else (sizes.input_size, sizes.output_size)
+            own = self.cell.sizes
+            return None if own is None else (own.input_size, own.output_size)
         inner = [part.sizes() for part in self.parts]
         known = [size for size in inner if size is not None]
         if len(known) != len(inner):
@@ -93,23 +116,35 @@ class _Scope:
 
     path: Path
     site: Site | None = None
+    wraps: list[Wrap] = field(default_factory=list)
     children: dict[str, _Scope] = field(default_factory=dict)
 
+    def at(self, path: Path) -> _Scope:
+        """The scope `path` below this one."""
+        scope = self
+        for segment in path:
+            scope = scope.children.setdefault(segment, _Scope((*scope.path, segment)))
+        return scope
 
-def assemble(sites: list[Site]) -> list[Draft]:
-    """The largest blocks that the scopes prove, in the order of names."""
+
+def assemble(sites: list[Site], wraps: Iterable[Wrap] = ()) -> list[Draft]:
+    """The largest blocks that the scopes prove, in the order of names.
+
+    A wrap that lies around no block, or around more than one, is in none of them.
+    """
     root = _Scope(())
     for site in sites:
-        scope = root
-        for segment in site.path:
-            scope = scope.children.setdefault(segment, _Scope((*scope.path, segment)))
-        scope.site = site
+        root.at(site.path).site = site
+    for wrap in wraps:
+        root.at(wrap.path).wraps.append(wrap)
     return _blocks(root)
 
 
 def _blocks(scope: _Scope) -> list[Draft]:
     found = [] if scope.site is None else [Draft(scope.path, cell=scope.site)]
-    inside = {name: _blocks(child) for name, child in scope.children.items()}
+    every = {name: _blocks(child) for name, child in scope.children.items()}
+    inside = {name: drafts for name, drafts in every.items() if drafts}
+    beside = [w for name in every if name not in inside for w in scope.children[name].wraps]
     pair = _pair(scope, inside)
     stack = _stack(scope, inside)
     for draft, used in (pair, stack):
@@ -119,7 +154,57 @@ def _blocks(scope: _Scope) -> list[Draft]:
             inside.pop(name, None)
     for drafts in inside.values():
         found += drafts
-    return found
+    own = [w for w in scope.wraps if not w.scoped]
+    around = [w for w in scope.wraps if w.scoped]
+    # beside a cell's scope lie the projections of up to 1.1, which knew no highway: together
+    # with one, nothing says which is the inner one
+    return _wrapped(scope, found, [*own, *around] if not (own and beside) else [], beside)
+
+
+def _wrapped(
+    scope: _Scope, found: list[Draft], own: list[Wrap], beside: list[Wrap]
+) -> list[Draft]:
+    """`found` with the wrappers of `scope` around it, where it is one cell or one stack."""
+    wraps = [*(w for w in beside if w.scoped), *own]
+    if len(found) != 1 or not wraps or not _wrappable(found[0], scope.path):
+        return found
+    draft = found[0]
+    for wrap in wraps:
+        sizes = draft.sizes()
+        draft = replace(draft, wraps=(*draft.wraps, wrap))
+        if sizes is not None and wrap.measure(sizes) is None:
+            draft = replace(draft, problems=(*draft.problems, _does_not_fit(wrap, draft, sizes)))
+        elif not wrap.scoped and not _is_tensorflows(scope.path):
+            draft = replace(draft, remarks=(*draft.remarks, _taken_for_wrapper(wrap, draft)))
+    return [draft]
+
+
+def _wrappable(draft: Draft, below: Path) -> bool:
+    pairs = draft.pair is not None or any(part.pair is not None for part in draft.parts)
+    return not pairs and _straight(draft, below)
+
+
+def _is_tensorflows(path: Path) -> bool:
+    """Is it a scope in which a function of TensorFlow's own applies a cell?"""
+    last = path[-1] if path else ""
+    return bool(LOOP_SCOPES.fullmatch(last) or is_wrapper(last)) or layer_index(last) is not None
+
+
+def _does_not_fit(wrap: Wrap, draft: Draft, sizes: Sizes) -> NotRecognised:
+    return NotRecognised(
+        f"{wrap} have the names of {wrap.wrapper.name}, and do not fit around {draft.scope}, "
+        f"which takes {sizes[0]} features and gives {sizes[1]}",
+        expected="shapes that fit",
+        where="/".join(wrap.path),
+        advice="the checkpoint may be pieced together; --map FILE renames variables",
+    )
+
+
+def _taken_for_wrapper(wrap: Wrap, draft: Draft) -> str:
+    return (
+        f"{wrap} are taken for {wrap.wrapper.name} around {draft.scope}: their names and shapes "
+        "fit, and the scope is not one of TensorFlow's own"
+    )
 
 
 def _straight(draft: Draft, below: Path) -> bool:
@@ -275,5 +360,4 @@ def _tear(drafts: tuple[Draft, ...], scope: _Scope) -> NotRecognised | None:
 
 
 def _kernel(site: Site) -> str:
-    stored = site.stored or {}
-    return str(stored["kernel"]) if "kernel" in stored else site.scope
+    return str(next(iter((site.stored or {}).values()), site.scope))

@@ -19,7 +19,8 @@ from lstmbridge.cli import options as opt
 from lstmbridge.cli.printing import Printer
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
-from lstmbridge.report import jsonable, terminal
+from lstmbridge.report import explain as explaining
+from lstmbridge.report import explained, jsonable, terminal
 
 _SOURCE = click.argument("source", type=click.Path(path_type=Path))
 _INTERNAL_ERROR = 70
@@ -174,3 +175,21 @@ def runtimes(json_to: str | None, quiet: bool, **_rest: Any) -> None:
     found = api.runtimes()
     printer.say(terminal.runtimes(found))
     printer.json(jsonable.runtimes(found))
+
+
+@main.command()
+@click.argument("cell", required=False)
+@opt.output_options
+def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) -> None:
+    """Show what CELL computes, how its gates lie in each framework, what targets do with it.
+
+    CELL is a kind of cell or one of TensorFlow's classes, GRUCell say; without it, all are listed.
+    """
+    printer = Printer(json_to, quiet=quiet)
+    if cell is None:
+        printer.say(explained.listing(explaining.kinds(), explaining.CLASSES))
+        printer.json(explaining.kinds())
+        return
+    found = explaining.explain(cell)
+    printer.say(explained.text(found))
+    printer.json(explained.body(found))

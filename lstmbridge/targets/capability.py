@@ -67,7 +67,10 @@ _ONNX: Mapping[str, Capability] = {
     ),
     "cell_clip": _stepped("the operator's clip does not limit the carried cell state"),
     "proj_clip": _stepped("the operator has no projection to clip"),
+    "reset_before": _NATIVE,
     "residual": _NATIVE,
+    "highway": _NATIVE,
+    "dense": _NATIVE,
     "bidirectional": _NATIVE,
     "sequence_length": _NATIVE,
     "states": _NATIVE,
@@ -99,18 +102,24 @@ _ONNX: Mapping[str, Capability] = {
 _TORCH: Mapping[str, Capability] = {
     "LSTM": _NATIVE,
     **{kind: _stepped(f"{kind} is written from its equations") for kind in _OTHER_CELLS},
+    "GRU": _NATIVE,
+    "RNN": _NATIVE,
     "forget_bias": Capability("native", "forget bias in bias_hh"),
     "peephole": _stepped("torch.nn.LSTM has no peepholes"),
     "projection": Capability("native", "proj_size"),
     "cell_clip": _stepped("torch.nn.LSTM clips nothing"),
     "proj_clip": _stepped("torch.nn.LSTM clips nothing"),
+    "reset_before": _stepped("torch.nn.GRU resets after the recurrent product, not before it"),
     "residual": _NATIVE,
+    "highway": _NATIVE,
+    "dense": Capability("native", "torch.nn.Linear"),
     "bidirectional": _NATIVE,
     "sequence_length": _NATIVE,
     "states": _NATIVE,
     "activation:tanh": _NATIVE,
+    "RNN activation:relu": Capability("native", "torch.nn.RNN(nonlinearity='relu')"),
     **{
-        f"activation:{name}": _stepped(f"torch.nn.LSTM knows tanh only, not {name}")
+        f"activation:{name}": _stepped(f"torch.nn knows tanh (and an RNN with relu), not {name}")
         for name in (
             "sigmoid", "relu", "elu", "selu", "softplus", "softsign",
             "linear", "relu6", "hard_sigmoid",
@@ -118,7 +127,7 @@ _TORCH: Mapping[str, Capability] = {
     },
     "gate_activation:sigmoid": _NATIVE,
     **{
-        f"gate_activation:{name}": _stepped(f"torch.nn.LSTM knows sigmoid gates only, not {name}")
+        f"gate_activation:{name}": _stepped(f"torch.nn knows sigmoid gates only, not {name}")
         for name in (
             "tanh", "relu", "elu", "selu", "softplus", "softsign",
             "linear", "relu6", "hard_sigmoid",
@@ -131,13 +140,18 @@ _TORCH: Mapping[str, Capability] = {
 }  # fmt: skip
 
 CAPABILITIES: Mapping[str, Mapping[str, Capability]] = {"onnx": _ONNX, "torch": _TORCH}
-"""target -> feature -> how. A feature that stands nowhere is refused."""
+"""target -> feature -> how. A feature that stands nowhere is refused.
+
+A row that begins with a kind of cell (``"RNN activation:relu"``) holds for that kind, in place of
+the row without.
+"""
 
 
-def capability(target: str, feature: str) -> Capability:
-    """How `target` says `feature`; refused where the table does not know it."""
+def capability(target: str, feature: str, kind: str = "") -> Capability:
+    """How `target` says `feature` (of a cell of `kind`); refused where no row knows it."""
+    table = CAPABILITIES[target]
     unknown = Capability("refused", f"{target} has no rule for {feature}")
-    return CAPABILITIES[target].get(feature, unknown)
+    return table.get(f"{kind} {feature}", table.get(feature, unknown))
 
 
 def features_of(cell: Cell, dtype: np.dtype[Any] | None = None) -> tuple[str, ...]:
@@ -152,6 +166,7 @@ def features_of(cell: Cell, dtype: np.dtype[Any] | None = None) -> tuple[str, ..
         "cell_clip": facts.get("cell_clip") is not None,
         # without a projection there is nothing for it to clip
         "proj_clip": facts.get("proj_clip") is not None and "projection" in cell.blocks,
+        "reset_before": facts.get("reset_after") is False,
     }
     return (*features, *(name for name, there in present.items() if there))
 
@@ -162,7 +177,7 @@ def express(target: str, layer: Layer, features: Iterable[str]) -> Expression:
     Raises:
         CannotExpress: naming the layer, the feature and the reason.
     """
-    found = [(name, capability(target, name)) for name in features]
+    found = [(name, capability(target, name, layer.cell.KIND)) for name in features]
     for name, rule in found:
         if rule.how == "refused":
             raise CannotExpress(

@@ -144,5 +144,25 @@ def test_a_hint_that_makes_no_sense_is_a_usage_error(see, lstm, hints, said):
 
 
 def test_a_class_that_is_known_and_not_converted_is_refused_by_name(see, lstm):
-    with pytest.raises(CannotExpress, match="GRUCell"):
-        see(lstm("rnn/multi_rnn_cell/cell_0/mine", 5, 2), cell="GRUCell")
+    with pytest.raises(CannotExpress, match="PhasedLSTMCell"):
+        see(lstm("rnn/multi_rnn_cell/cell_0/mine", 5, 2), cell="PhasedLSTMCell")
+
+
+FIXED = [
+    ("rnn/cudnn_compatible_lstm_cell", {"activation": "tanh"}),
+    ("rnn/basic_lstm_cell", {"cell_clip": 0.0}),
+    ("rnn/basic_lstm_cell", {"cell_clip": -1.0, "proj_clip": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("scope", "hints"), FIXED)
+def test_a_statement_of_what_the_class_always_has_is_no_conflict(see, lstm, scope, hints):
+    facts = _facts(see(lstm(scope, 5, 2), **hints))
+    assert facts["activation"].value == "tanh"
+    assert facts["cell_clip"].value is None
+    assert {facts[name].basis for name in hints} == {Basis.READ}
+
+
+def test_a_conflict_says_what_the_class_has(see, lstm):
+    with pytest.raises(FactConflict, match="it has tanh"):
+        see(lstm("rnn/cudnn_compatible_lstm_cell", 5, 2), activation="relu")

@@ -1,39 +1,42 @@
 """What an artifact's module tree looks like, as values: planned from a model, kept in the file.
 
-A `Native` node is one `torch.nn.LSTM`; an `Equations` node runs the cell's equations; `Series`
-and `TwoWay` put nodes together. A residual connection is no module, so that it adds no level to
-the keys: it is a count on the node it goes around. No torch in here.
+A `Native` node is one `torch.nn` recurrent module; an `Equations` node runs the cell's equations;
+`Linear` and `Mixed` are dense layers and highways; `Series` and `TwoWay` put nodes together. A
+residual connection is no module, so that it adds no level to the keys: it is a count on the node
+it goes around. No torch in here; how a model becomes such a tree stands in `planning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lstmbridge.contracts import Expression
-from lstmbridge.errors import CannotExpress
-from lstmbridge.model.blocks import Bidirectional, Block, Layer, Model, Recurrent, Residual
-from lstmbridge.model.cells import LSTM
+from lstmbridge.model.cells import Cell
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH, Signature, TensorSpec
-from lstmbridge.targets.capability import express, features_of
+from lstmbridge.targets.torch.native import MODES, Mode
+from lstmbridge.targets.torch.structure import Skeleton
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """One `torch.nn.LSTM`; its keys are that module's own.
+    """One `torch.nn.LSTM`, `GRU` or `RNN`; its keys are that module's own.
 
     Attributes:
         names: the model's layers in the order of torch's states: layer by layer, forward before
             backward.
+        mode: a name of `native.MODES`.
         proj_size: width of the projection, 0 where there is none.
-        bias: False where no layer has a bias or a forget bias.
+        bias: False where no layer adds anything.
         residuals: how often the input is added to the output.
     """
 
     names: tuple[str, ...]
+    mode: str
     input_size: int
     hidden_size: int
     num_layers: int = 1
@@ -41,6 +44,11 @@ class Native:
     proj_size: int = 0
     bias: bool = True
     residuals: int = 0
+
+    @property
+    def form(self) -> Mode:
+        """Torch's module and its conventions."""
+        return MODES[self.mode]
 
     @property
     def output_size(self) -> int:
@@ -53,8 +61,14 @@ class Native:
         ways = ("", "_reverse") if self.bidirectional else ("",)
         return tuple(f"_l{k}{way}" for k in range(self.num_layers) for way in ways)
 
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Width of each state of each layer, in torch's order of states."""
+        h = {"h": self.proj_size or self.hidden_size}
+        return {state: h.get(state, self.hidden_size) for state in self.form.states}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Equations:
     """One layer whose step is `model.equations`; keys ``kernel``, ``recurrent``, ``bias``, ...
 
@@ -62,18 +76,78 @@ class Equations:
     """
 
     name: str
+    skeleton: Skeleton
+    residuals: int = 0
+
+    @cached_property
+    def cell(self) -> Cell:
+        """The layer's cell without numbers."""
+        return self.skeleton.cell()
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.cell.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        return self.cell.output_size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model's layer, as `Native` has them."""
+        return (self.name,)
+
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Width of each state."""
+        return self.cell.state_sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A dense layer: `torch.nn.Linear` with that module's keys, and an activation."""
+
+    name: str
     input_size: int
-    units: int
     output_size: int
     bias: bool
-    peephole: bool
-    projection: bool
-    forget_bias: float
     activation: str
-    gate_activation: str
-    cell_clip: float | None
-    proj_clip: float | None
     residuals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A highway around a node; keys ``carry_kernel``, ``carry_bias``, ... and ``inner.``.
+
+    Attributes:
+        coupled: the transform gate is 1 - carry and has no weights.
+    """
+
+    name: str
+    inner: Node
+    coupled: bool
+    residuals: int = 0
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.inner.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output: as many."""
+        return self.inner.output_size
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each of its own parameters."""
+        size = self.inner.output_size
+        gates = ("carry",) if self.coupled else ("carry", "transform")
+        found: dict[str, tuple[int, ...]] = {}
+        for gate in gates:
+            found |= {f"{gate}_kernel": (size, size), f"{gate}_bias": (size,)}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +187,9 @@ class TwoWay:
         return self.forward.output_size + self.backward.output_size
 
 
-Node: TypeAlias = "Native | Equations | Series | TwoWay"
-Leaf: TypeAlias = "Native | Equations"
+Node: TypeAlias = "Native | Equations | Linear | Mixed | Series | TwoWay"
+Recurring: TypeAlias = "Native | Equations"
+Owner: TypeAlias = "Native | Equations | Linear | Mixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,166 +207,45 @@ class Architecture:
     expressions: tuple[Expression, ...]
 
 
-def leaves(node: Node, prefix: str = "") -> Iterator[tuple[str, Leaf]]:
-    """Every module that holds parameters, with the prefix of its keys, in the model's order."""
+def owners(node: Node, prefix: str = "") -> Iterator[tuple[str, Owner]]:
+    """Every node that has parameters, with the prefix of its keys, in the model's order."""
     if isinstance(node, Series):
         for k, child in enumerate(node.nodes):
-            yield from leaves(child, f"{prefix}{k}.")
+            yield from owners(child, f"{prefix}{k}.")
     elif isinstance(node, TwoWay):
-        yield from leaves(node.forward, f"{prefix}forward_layers.")
-        yield from leaves(node.backward, f"{prefix}backward_layers.")
+        yield from owners(node.forward, f"{prefix}forward_layers.")
+        yield from owners(node.backward, f"{prefix}backward_layers.")
     else:
+        if isinstance(node, Mixed):
+            yield from owners(node.inner, f"{prefix}inner.")
         yield prefix, node
 
 
-def root_leaves(architecture: Architecture) -> Iterator[tuple[str, Leaf]]:
-    """`leaves` of the root, whose series lies under ``layers.``."""
+def root_owners(architecture: Architecture) -> Iterator[tuple[str, Owner]]:
+    """`owners` of the root, whose series lies under ``layers.``."""
     prefix = "layers." if isinstance(architecture.root, Series) else ""
-    return leaves(architecture.root, prefix)
+    return owners(architecture.root, prefix)
 
 
-def state_sizes(leaf: Leaf) -> list[tuple[str, int, int]]:
-    """(layer, width of h, width of c) of the layers in `leaf`."""
-    if isinstance(leaf, Native):
-        h = leaf.proj_size or leaf.hidden_size
-        return [(name, h, leaf.hidden_size) for name in leaf.names]
-    return [(leaf.name, leaf.output_size, leaf.units)]
+def states_of(node: Node) -> Iterator[tuple[str, str, int]]:
+    """(layer, state, width) of every state in `node`, in the model's order."""
+    for _, owner in owners(node):
+        if isinstance(owner, Native | Equations):
+            for name in owner.names:
+                for state, width in owner.state_sizes.items():
+                    yield name, state, width
 
 
 def signature(architecture: Architecture, dtype: np.dtype[Any]) -> Signature:
     """Names and shapes of the module's `forward`: lengths and initial states are optional."""
+    root = architecture.root
     inputs = [
-        TensorSpec(INPUTS, ("batch", "time", architecture.root.input_size), dtype),
+        TensorSpec(INPUTS, ("batch", "time", root.input_size), dtype),
         TensorSpec(SEQUENCE_LENGTH, ("batch",), np.dtype(np.int32), optional=True),
     ]
-    outputs = [TensorSpec(OUTPUTS, ("batch", "time", architecture.root.output_size), dtype)]
-    for _, leaf in root_leaves(architecture):
-        for name, h, c in state_sizes(leaf):
-            for state, width in (("h", h), ("c", c)):
-                shape = ("batch", width)
-                inputs.append(TensorSpec(f"initial_{name}_{state}", shape, dtype, optional=True))
-                outputs.append(TensorSpec(f"{name}_{state}", shape, dtype))
+    outputs = [TensorSpec(OUTPUTS, ("batch", "time", root.output_size), dtype)]
+    for name, state, width in states_of(root):
+        shape = ("batch", width)
+        inputs.append(TensorSpec(f"initial_{name}_{state}", shape, dtype, optional=True))
+        outputs.append(TensorSpec(f"{name}_{state}", shape, dtype))
     return Signature(tuple(inputs), tuple(outputs))
-
-
-# --- model -> architecture -------------------------------------------------------------------
-
-
-def plan(model: Model, dtype: np.dtype[Any]) -> Architecture:
-    """How `model` is said in PyTorch.
-
-    Raises:
-        CannotExpress: a feature or a topology that this target does not know.
-    """
-    planner = _Planner(model.layers, dtype)
-    root = planner.node(model.root)
-    if planner.unplaced:
-        raise ValueError(f"layers {[layer.name for layer in planner.unplaced]} have no place")
-    if isinstance(root, Equations) or (isinstance(root, Native) and root.residuals):
-        root = Series((root,))
-    return Architecture(root, str(dtype), tuple(planner.expressions))
-
-
-class _Planner:
-    """Walks the blocks in the order of `Model.layers`."""
-
-    def __init__(self, layers: tuple[Layer, ...], dtype: np.dtype[Any]) -> None:
-        self.unplaced = list(layers)
-        self.expressions: list[Expression] = []
-        self._dtype = dtype
-
-    def node(self, block: Block, *, one_way: bool = False) -> Node:
-        """The node for `block`; `one_way` inside a direction of a bidirectional block."""
-        if isinstance(block, Recurrent):
-            return self._leaf()
-        if isinstance(block, Residual):
-            inner = self.node(block.inner, one_way=one_way)
-            return replace(inner, residuals=inner.residuals + 1)
-        if isinstance(block, Bidirectional):
-            if one_way:
-                raise CannotExpress(
-                    "a bidirectional block lies inside one direction of another",
-                    expected="directions that are made of one-way layers",
-                    where=self.unplaced[0].name,
-                    advice="open an issue with this message",
-                )
-            forward = self.node(block.forward, one_way=True)
-            backward = self.node(block.backward, one_way=True)
-            return _both(forward, backward) or TwoWay(forward, backward)
-        nodes = tuple(self.node(child, one_way=one_way) for child in block.blocks)
-        return _stacked(nodes) or Series(nodes)
-
-    def _leaf(self) -> Leaf:
-        layer = self.unplaced.pop(0)
-        cell = layer.cell
-        how = express("torch", layer, features_of(cell, self._dtype))
-        if how.how == "native" and cell.projection is not None and cell.output_size >= cell.units:
-            reason = "torch.nn.LSTM projects to fewer features than units only"
-            how = Expression(layer.name, "stepped", reason)
-        self.expressions.append(how)
-        return _native(layer) if how.how == "native" else _equations(layer)
-
-
-def _native(layer: Layer) -> Native:
-    cell = layer.cell
-    return Native(
-        names=(layer.name,),
-        input_size=cell.input_size,
-        hidden_size=cell.units,
-        proj_size=0 if cell.projection is None else cell.output_size,
-        bias=cell.bias is not None or cell.forget_bias.value != 0,
-    )
-
-
-def _equations(layer: Layer) -> Equations:
-    cell: LSTM = layer.cell
-    return Equations(
-        name=layer.name,
-        input_size=cell.input_size,
-        units=cell.units,
-        output_size=cell.output_size,
-        bias=cell.bias is not None,
-        peephole=cell.peephole is not None,
-        projection=cell.projection is not None,
-        forget_bias=float(cell.forget_bias.value),
-        activation=cell.activation.value,
-        gate_activation=cell.gate_activation.value,
-        cell_clip=_number(cell.cell_clip.value),
-        proj_clip=_number(cell.proj_clip.value),
-    )
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _both(forward: Node, backward: Node) -> Native | None:
-    """Two single layers as one bidirectional `torch.nn.LSTM`, where they are alike."""
-    if not isinstance(forward, Native) or not isinstance(backward, Native):
-        return None
-    if forward.num_layers + backward.num_layers != 2 or not _alike((forward, backward)):
-        return None
-    return replace(
-        forward,
-        names=(*forward.names, *backward.names),
-        bidirectional=True,
-        bias=forward.bias or backward.bias,
-    )
-
-
-def _stacked(nodes: tuple[Node, ...]) -> Native | None:
-    """Layers of one size as one `torch.nn.LSTM` with ``num_layers``."""
-    natives = [node for node in nodes if isinstance(node, Native)]
-    if len(natives) != len(nodes) or not _alike(tuple(natives)):
-        return None
-    return replace(
-        natives[0],
-        names=tuple(name for node in natives for name in node.names),
-        num_layers=sum(node.num_layers for node in natives),
-        bias=any(node.bias for node in natives),
-    )
-
-
-def _alike(nodes: tuple[Native, ...]) -> bool:
-    shapes = {(n.hidden_size, n.proj_size, n.bidirectional, n.residuals) for n in nodes}
-    return len(shapes) == 1 and not nodes[0].residuals

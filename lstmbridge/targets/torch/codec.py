@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
-from lstmbridge.arrays import ACTIVATIONS
 from lstmbridge.contracts import Expression
 from lstmbridge.errors import SourceUnreadable
 from lstmbridge.targets.torch.architecture import (
     Architecture,
     Equations,
+    Linear,
+    Mixed,
     Native,
     Node,
     Series,
     TwoWay,
 )
+from lstmbridge.targets.torch.native import MODES
+from lstmbridge.targets.torch.structure import Block, Skeleton, activation_name
 
-VERSION = 1
+VERSION = 2
 DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 _LARGEST = 2**31
 _DEEPEST = 64
@@ -38,14 +40,25 @@ def to_json(architecture: Architecture) -> str:
 
 
 def _tree(node: Node) -> dict[str, Any]:
-    kind = type(node).__name__
     if isinstance(node, Series):
         inner: dict[str, Any] = {"nodes": [_tree(child) for child in node.nodes]}
     elif isinstance(node, TwoWay):
         inner = {"forward": _tree(node.forward), "backward": _tree(node.backward)}
+    elif isinstance(node, Mixed):
+        inner = {"name": node.name, "coupled": node.coupled, "inner": _tree(node.inner)}
+    elif isinstance(node, Equations):
+        inner = {"name": node.name, "cell": _skeleton(node.skeleton)}
     else:
         inner = asdict(node)
-    return {"kind": kind, "residuals": node.residuals, **inner}
+    return {"node": type(node).__name__, "residuals": node.residuals, **inner}
+
+
+def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        "kind": skeleton.kind,
+        "blocks": {name: asdict(block) for name, block in skeleton.blocks.items()},
+        "constants": dict(skeleton.constants),
+    }
 
 
 def from_json(text: str, where: str) -> Architecture:
@@ -62,7 +75,7 @@ def from_json(text: str, where: str) -> Architecture:
             for e in body["expressions"]
         )
         return Architecture(_node(body["root"], 0), _dtype(body["dtype"]), said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise SourceUnreadable(
             f"the architecture in the file's metadata does not parse: {error}",
             expected="what lstmbridge writes",
@@ -84,23 +97,77 @@ def _check_version(version: Any, where: str) -> None:
 def _node(body: Mapping[str, Any], depth: int) -> Node:
     if depth > _DEEPEST:
         raise ValueError(f"more than {_DEEPEST} levels")
-    kind = body["kind"]
-    residuals = _count(body["residuals"])
-    if kind == "Series":
-        nodes = tuple(_node(child, depth + 1) for child in body["nodes"])
-        if not nodes:
-            raise ValueError("a series of nothing")
-        return Series(nodes, residuals)
-    if kind == "TwoWay":
-        forward = _node(body["forward"], depth + 1)
-        return TwoWay(forward, _node(body["backward"], depth + 1), residuals)
-    if kind not in _LEAVES:
-        raise ValueError(f"kind {kind!r}")
-    maker, checks = _LEAVES[kind]
-    leaf: Node = maker(**{f.name: checks[f.name](body[f.name]) for f in fields(maker)})
-    if isinstance(leaf, Native) and len(leaf.names) != len(leaf.suffixes):
-        raise ValueError(f"{len(leaf.names)} names for {len(leaf.suffixes)} layers")
-    return leaf
+    kind = body["node"]
+    if kind not in _READERS:
+        raise ValueError(f"a node called {kind!r}")
+    return _READERS[kind](body, depth + 1, _count(body["residuals"]))
+
+
+def _series(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
+    nodes = tuple(_node(child, depth) for child in body["nodes"])
+    if not nodes:
+        raise ValueError("a series of nothing")
+    return Series(nodes, residuals)
+
+
+def _two_way(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
+    return TwoWay(_node(body["forward"], depth), _node(body["backward"], depth), residuals)
+
+
+def _mixed(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
+    inner = _node(body["inner"], depth)
+    return Mixed(_text(body["name"]), inner, _flag(body["coupled"]), residuals)
+
+
+def _linear(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
+    return Linear(
+        name=_text(body["name"]),
+        input_size=_size(body["input_size"]),
+        output_size=_size(body["output_size"]),
+        bias=_flag(body["bias"]),
+        activation=activation_name(body["activation"]),
+        residuals=residuals,
+    )
+
+
+def _native(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
+    native = Native(
+        names=tuple(_text(name) for name in body["names"]),
+        mode=_mode(body["mode"]),
+        input_size=_size(body["input_size"]),
+        hidden_size=_size(body["hidden_size"]),
+        num_layers=_layers(body["num_layers"]),
+        bidirectional=_flag(body["bidirectional"]),
+        proj_size=_count(body["proj_size"]),
+        bias=_flag(body["bias"]),
+        residuals=residuals,
+    )
+    if len(native.names) != len(native.suffixes):
+        raise ValueError(f"{len(native.names)} names for {len(native.suffixes)} layers")
+    return native
+
+
+def _equations(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
+    cell = body["cell"]
+    blocks = {
+        _text(name): Block(
+            tuple(_text(gate) for gate in block["gates"]), tuple(map(_size, block["shape"]))
+        )
+        for name, block in cell["blocks"].items()
+    }
+    skeleton = Skeleton(_text(cell["kind"]), blocks, dict(cell["constants"]))
+    skeleton.cell()  # refuses blocks and constants that are not the kind's own
+    return Equations(_text(body["name"]), skeleton, residuals)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any], int, int], Node]] = {
+    "Series": _series,
+    "TwoWay": _two_way,
+    "Mixed": _mixed,
+    "Linear": _linear,
+    "Native": _native,
+    "Equations": _equations,
+}
 
 
 def _count(value: Any) -> int:
@@ -133,62 +200,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _finite(value: Any) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
-def _limit(value: Any) -> float | None:
-    return None if value is None else _finite(value)
+def _mode(value: Any) -> str:
+    if _text(value) not in MODES:
+        raise ValueError(f"mode {value!r}")
+    return str(value)
 
 
 def _dtype(value: Any) -> str:
     if value not in DTYPES:
         raise ValueError(f"dtype {value!r}")
     return str(value)
-
-
-def _activation(value: Any) -> str:
-    if _text(value) not in ACTIVATIONS:
-        raise ValueError(f"activation {value!r}")
-    return str(value)
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(_text(name) for name in value)
-
-
-_LEAVES: Mapping[str, tuple[type[Any], Mapping[str, Callable[[Any], Any]]]] = {
-    "Native": (
-        Native,
-        {
-            "names": _names,
-            "input_size": _size,
-            "hidden_size": _size,
-            "num_layers": _layers,
-            "bidirectional": _flag,
-            "proj_size": _count,
-            "bias": _flag,
-            "residuals": _count,
-        },
-    ),
-    "Equations": (
-        Equations,
-        {
-            "name": _text,
-            "input_size": _size,
-            "units": _size,
-            "output_size": _size,
-            "bias": _flag,
-            "peephole": _flag,
-            "projection": _flag,
-            "forget_bias": _finite,
-            "activation": _activation,
-            "gate_activation": _activation,
-            "cell_clip": _limit,
-            "proj_clip": _limit,
-            "residuals": _count,
-        },
-    ),
-}

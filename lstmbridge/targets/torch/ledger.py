@@ -1,119 +1,111 @@
 """The weights of a file as the model knows them. Shares no code with what wrote them.
 
-Layers are found by the keys alone and named by PyTorch's published convention: ``_l{k}`` counts
-layers from the input, ``_reverse`` marks the backward direction, rows of a weight are the gates
-i, f, g, o. So a writer that exchanged two gates or two layers is seen here.
+Blocks are found by the keys alone (`keys`); the rows of `torch.nn`'s weights are the gates in
+PyTorch's published order, those of the equations' arrays as `equations.arrays_of` says. So a
+writer that exchanged two gates or two layers is seen here.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from lstmbridge.contracts import Ledger
 from lstmbridge.errors import SourceUnreadable
-from lstmbridge.gates import Array
-from lstmbridge.model.blocks import Layer, Model
+from lstmbridge.gates import Array, GateBlocks
+from lstmbridge.model.blocks import Dense, Highway, Model
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.equations import arrays_of
+from lstmbridge.targets.torch.keys import Place, block_names, places_of
 
-_GATES = ("i", "f", "c", "o")
-_NATIVE = re.compile(
-    r"^(?P<prefix>.*?)(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
-    r"_l(?P<k>\d+)(?P<back>_reverse)?$"
-)
-_OWN = re.compile(r"^(?P<prefix>.*?)(?P<name>kernel|recurrent|bias|projection|peephole_[ifo])$")
+_GATES: Mapping[str, tuple[str, ...]] = {
+    "LSTM": ("i", "f", "c", "o"),
+    "GRU": ("r", "z", "c"),
+    "RNN": ("h",),
+}
+"""How `torch.nn` lays the gates of its modules one below another."""
 
-Place = tuple[str, tuple[int, ...]]
-"""(direction, position): sorts a direction's layers from the input up."""
+Entries = Iterator[tuple[str, str, Array]]
+"""(field, gate, numbers) of one block."""
 
 
 def read_ledger(tensors: Mapping[str, Array], forget: Mapping[str, float], model: Model) -> Ledger:
-    """Every number of `tensors`, by (layer, block, gate), in the model's orientation.
+    """Every number of `tensors`, by (layer, field, gate), in the model's orientation.
 
     Args:
         tensors: of the file.
         forget: the forget bias of layers whose state dict has none (those that run equations).
-        model: names the layers and says which blocks it has; no number is taken from it.
+        model: names the blocks and says which gates a cell has; no number is taken from it.
 
     Raises:
-        SourceUnreadable: a key or the number of layers is not understood.
+        SourceUnreadable: a key or the number of blocks is not understood.
     """
-    two_way = any(layer.direction for layer in model.layers)
-    found: dict[Place, dict[str, Array]] = {}
-    for key, array in tensors.items():
-        place, name = _place(key, two_way=two_way)
-        found.setdefault(place, {})[name] = array
-    layers = {layer.name: layer for layer in model.layers}
-    counts: dict[str, int] = {}
+    blocks: dict[Place, dict[str, Array]] = {}
+    for key, (place, name) in places_of(tensors).items():
+        blocks.setdefault(place, {})[name] = tensors[key]
+    known: dict[str, Cell | Dense | Highway] = {one.name: one.cell for one in model.layers}
+    known.update((one.name, one.block) for one in model.attachments)
     ledger: dict[tuple[str, str, str], Array] = {}
-    for direction, position in sorted(found):
-        index = counts.get(direction, 0)
-        counts[direction] = index + 1
-        name = f"layer{direction and '_' + direction}{index}"
-        if name not in layers:
+    for place, name in block_names(blocks).items():
+        if name not in known:
             raise SourceUnreadable(
-                f"the file holds a layer {name}",
-                expected=f"the layers {', '.join(layers)}",
+                f"the file holds a block {name}", expected=f"the blocks {', '.join(known)}"
             )
-        blocks = found[direction, position]
-        read = _native if "weight_ih" in blocks else _own
-        for (block, gate), numbers in read(blocks, layers[name], forget).items():
-            ledger[name, block, gate] = numbers
+        for field, gate, numbers in _entries(place, known[name], blocks[place]):
+            ledger[name, field, gate] = numbers
+        if place.what == "equations" and name in forget:
+            dtype = next(iter(blocks[place].values())).dtype
+            cell = known[name]
+            assert isinstance(cell, Cell)
+            ledger[name, "forget_bias", ""] = np.full(cell.units, forget[name]).astype(dtype)
     return ledger
 
 
-def _place(key: str, *, two_way: bool) -> tuple[Place, str]:
-    match = _NATIVE.match(key) or _OWN.match(key)
-    if match is None:
-        raise SourceUnreadable(f"the file holds a tensor {key}", expected="weights of a layer")
-    prefix, name = match["prefix"], match["name"]
-    parts = match.groupdict()
-    backward = bool(parts.get("back")) or "backward_layers." in prefix
-    position = [int(number) for number in re.findall(r"\d+", prefix)]
-    if parts.get("k"):
-        position.append(int(parts["k"]))
-    direction = ("bw" if backward else "fw") if two_way else ""
-    return (direction, tuple(position)), name
+def _entries(place: Place, block: Cell | Dense | Highway, tensors: Mapping[str, Array]) -> Entries:
+    if place.what == "native" and isinstance(block, Cell):
+        yield from _native(block, tensors)
+    elif isinstance(block, Cell):
+        known = arrays_of(block)
+        for name, array in tensors.items():
+            if name not in known:
+                raise SourceUnreadable(
+                    f"the file holds a tensor {name}", expected=f"one of {', '.join(known)}"
+                )
+            field, gates = known[name]
+            pieces = np.split(array, max(1, len(gates)), axis=-1)
+            for gate, piece in zip(gates or ("",), pieces, strict=True):
+                yield field, gate, piece
+    else:
+        for name, array in tensors.items():
+            yield ("kernel", "", array.T) if name == "weight" else (name, "", array)
 
 
-def _rows(weight: Array) -> dict[str, Array]:
-    return {g: part.T for g, part in zip(_GATES, np.split(weight, 4, axis=0), strict=True)}
+def _native(cell: Cell, tensors: Mapping[str, Array]) -> Entries:
+    gates = _GATES[cell.KIND]
+
+    def rows(name: str) -> Iterator[tuple[str, Array]]:
+        parts = np.split(tensors[name], len(gates), axis=0)
+        return zip(gates, (part.T for part in parts), strict=True)
+
+    for name, field in (("weight_ih", "kernel"), ("weight_hh", "recurrent")):
+        yield from ((field, gate, block) for gate, block in rows(name))
+    if "weight_hr" in tensors:
+        yield "projection", "", tensors["weight_hr"].T
+    if "bias_ih" in tensors:
+        for gate, numbers in rows("bias_ih"):
+            if "bias" in cell.blocks or np.any(numbers):
+                yield "bias", gate, numbers
+        yield from _late(cell, dict(rows("bias_hh")))
 
 
-def _native(
-    blocks: Mapping[str, Array], layer: Layer, _forget: Mapping[str, float]
-) -> dict[tuple[str, str], Array]:
-    ledger = {("kernel", g): a for g, a in _rows(blocks["weight_ih"]).items()}
-    ledger |= {("recurrent", g): a for g, a in _rows(blocks["weight_hh"]).items()}
-    if "weight_hr" in blocks:
-        ledger["projection", ""] = blocks["weight_hr"].T
-    units = layer.cell.units
-    none = np.zeros(4 * units, blocks["weight_ih"].dtype)
-    stored = _rows(blocks.get("bias_ih", none))
-    added = _rows(blocks.get("bias_hh", none))
-    ledger["forget_bias", ""] = added["f"]
-    for gate in _GATES:
-        if gate != "f" and np.any(added[gate]):  # no writer of ours does; whoever did is shown
-            stored[gate] = stored[gate] + added[gate]
-    if layer.cell.bias is not None or any(np.any(a) for a in stored.values()):
-        ledger |= {("bias", g): a for g, a in stored.items()}
-    return ledger
-
-
-def _own(
-    blocks: Mapping[str, Array], layer: Layer, forget: Mapping[str, float]
-) -> dict[tuple[str, str], Array]:
-    ledger: dict[tuple[str, str], Array] = {}
-    for block in ("kernel", "recurrent", "bias"):
-        if block in blocks:
-            pieces = np.split(blocks[block], 4, axis=-1)
-            ledger |= {(block, g): a for g, a in zip(_GATES, pieces, strict=True)}
-    for gate in "ifo":
-        if f"peephole_{gate}" in blocks:
-            ledger["peephole", gate] = blocks[f"peephole_{gate}"]
-    if "projection" in blocks:
-        ledger["projection", ""] = blocks["projection"]
-    dtype = blocks["kernel"].dtype
-    ledger["forget_bias", ""] = np.full(layer.cell.units, forget[layer.name]).astype(dtype)
-    return ledger
+def _late(cell: Cell, added: Mapping[str, Array]) -> Entries:
+    """``bias_hh``: the forget bias of an LSTM, the recurrent bias of a GRU."""
+    stored = cell.blocks.get("recurrent_bias")
+    there = stored.gates if isinstance(stored, GateBlocks) else ()
+    for gate, numbers in added.items():
+        if gate == "f":
+            yield "forget_bias", "", numbers
+        elif gate in there or np.any(numbers):
+            # what no writer of ours puts there is shown, under a name that the model lacks
+            yield "recurrent_bias", gate, numbers

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmbridge.errors import NotRecognised, SourceUnreadable
-from lstmbridge.targets.torch.architecture import Architecture, root_leaves
+from lstmbridge.targets.torch.architecture import Architecture, root_owners
 from lstmbridge.targets.torch.codec import from_json
 from lstmbridge.targets.torch.files import Content, import_torch, load, tensor_of
 
@@ -31,7 +31,7 @@ def architecture_of(content: Content, path: Path) -> Architecture:
             advice="convert the checkpoint again",
         )
     architecture = from_json(content.strings[ARCHITECTURE], str(path))
-    if sum(1 for _ in root_leaves(architecture)) > len(content.tensors):
+    if sum(1 for _ in root_owners(architecture)) > len(content.tensors):
         raise SourceUnreadable(
             f"{len(content.tensors)} tensors cannot serve the architecture's modules",
             expected="the tensors of every module",
@@ -64,9 +64,10 @@ def load_module(path: Path) -> BridgeModule:
     try:
         with torch.device("meta"):  # nothing is allocated, and no random number is drawn
             module = build(architecture)
-    except (ValueError, TypeError, RuntimeError) as error:
+            module.rehearse()
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise SourceUnreadable(
-            f"no module can be built from the file's architecture: {error}",
+            f"no module can be built from the file's architecture: {error!r}",
             expected="what lstmbridge writes",
             where=str(path),
             advice="convert the checkpoint again",

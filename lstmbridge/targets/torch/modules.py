@@ -1,68 +1,36 @@
 """The `nn.Module`s that an artifact is loaded into. Nothing here knows a file.
 
 Batch-major outside and between the modules. Semantics of lengths: `tf.nn.dynamic_rnn`, as in
-`model.forward`.
+`model.forward`. How a sequence is gone through stands in `calls`: this file is the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lstmbridge.arrays import activation
 from lstmbridge.errors import UsageError
-from lstmbridge.model.equations import bind, no_tap
+from lstmbridge.model.equations import bind
+from lstmbridge.model.equations.wrappers import highway
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 from lstmbridge.targets.torch.architecture import (
     Architecture,
     Equations,
+    Linear,
+    Mixed,
     Native,
     Node,
     Series,
     TwoWay,
-    leaves,
-    state_sizes,
+    states_of,
 )
+from lstmbridge.targets.torch.calls import Call
 from lstmbridge.targets.torch.namespace import TorchOps
-from lstmbridge.targets.torch.structure import cell_of, shapes_of
-
-
-@dataclass
-class Call:
-    """One call of `forward`: the lengths, what was fed, and the final states so far."""
-
-    lengths: Tensor | None
-    initial: Mapping[str, Tensor]
-    finals: dict[str, Tensor] = field(default_factory=dict)
-
-    def start(self, layer: str, state: str, x: Tensor, width: int) -> Tensor:
-        """The initial state (batch, width) of a layer: as fed, or zeros."""
-        fed = self.initial.get(f"initial_{layer}_{state}")
-        return x.new_zeros((x.shape[0], width)) if fed is None else fed
-
-    def alive(self, steps: int) -> Tensor | None:
-        """(batch, steps): is the step within the row's length? None where all are."""
-        if self.lengths is None:
-            return None
-        return torch.arange(steps, device=self.lengths.device) < self.lengths[:, None]
-
-    def mask(self, x: Tensor) -> Tensor:
-        """X (batch, time, features) with zeros past the end of each row."""
-        alive = self.alive(x.shape[1])
-        return x if alive is None else torch.where(alive[..., None], x, x.new_zeros(()))
-
-    def reverse(self, x: Tensor) -> Tensor:
-        """X (batch, time, features), each row reversed up to its length."""
-        if self.lengths is None:
-            return x.flip(1)
-        steps = torch.arange(x.shape[1], device=x.device)
-        back = self.lengths[:, None] - 1 - steps
-        source = torch.where(back >= 0, back, steps)
-        return torch.gather(x, 1, source[..., None].expand(-1, -1, x.shape[2]))
+from lstmbridge.targets.torch.structure import shapes_of
 
 
 class BridgeModule(nn.Module):
@@ -110,6 +78,17 @@ class BridgeModule(nn.Module):
         """X (batch, time, features) -> y; leaves the final states in `call`."""
         raise NotImplementedError
 
+    def rehearse(self) -> None:
+        """Try every layer of equations inside, for nothing, on torch's device without memory.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: its arrays are not those that its equations use.
+        """
+        for module in self.modules():
+            if isinstance(module, EquationModule):
+                nothing = torch.empty((1, 1, module.node.input_size), device="meta")
+                module.run(nothing, Call(None, {}))
+
     def _check_inputs(self, inputs: Tensor) -> None:
         dtype = next(self.parameters()).dtype
         if inputs.dtype != dtype and not torch.is_autocast_enabled():
@@ -127,10 +106,7 @@ class BridgeModule(nn.Module):
             )
 
     def _check_states(self, inputs: Tensor, initial: Mapping[str, Tensor]) -> None:
-        widths: dict[str, int] = {}
-        for _, leaf in leaves(self.node):
-            for name, h, c in state_sizes(leaf):
-                widths |= {f"initial_{name}_h": h, f"initial_{name}_c": c}
+        widths = {f"initial_{name}_{state}": width for name, state, width in states_of(self.node)}
         for name, state in initial.items():
             if name not in widths:
                 raise UsageError(
@@ -166,11 +142,19 @@ def _checked_lengths(inputs: Tensor, lengths: Tensor | None) -> Tensor | None:
     return None if batch and int(lengths.min()) == time else lengths
 
 
-class NativeLSTM(BridgeModule, nn.LSTM):  # type: ignore[misc]  # `forward` takes our names
-    """One `torch.nn.LSTM`, its parameters under that module's own keys."""
+class NativeModule(BridgeModule):
+    """One of `torch.nn`'s recurrent modules, its parameters under that module's own keys."""
+
+    plain: ClassVar[Any]
+    """The class itself, whose `forward` does the work."""
 
     def __init__(self, node: Native, dtype: torch.dtype) -> None:
-        nn.LSTM.__init__(
+        own: dict[str, Any] = {}
+        if node.form.nonlinearity:
+            own["nonlinearity"] = node.form.nonlinearity
+        if node.proj_size:
+            own["proj_size"] = node.proj_size
+        self.plain.__init__(
             self,
             node.input_size,
             node.hidden_size,
@@ -178,81 +162,89 @@ class NativeLSTM(BridgeModule, nn.LSTM):  # type: ignore[misc]  # `forward` take
             bias=node.bias,
             batch_first=True,
             bidirectional=node.bidirectional,
-            proj_size=node.proj_size,
             dtype=dtype,
+            **own,
         )
         self.node: Native = node
 
     def run(self, x: Tensor, call: Call) -> Tensor:
         """See `BridgeModule.run`."""
-        sizes = state_sizes(self.node)
-        h = torch.stack([call.start(name, "h", x, width) for name, width, _ in sizes])
-        c = torch.stack([call.start(name, "c", x, width) for name, _, width in sizes])
-        if x.shape[0] and x.shape[1]:
-            y, h, c = self._some(x, h, c, call.lengths)
-        else:
-            y = x.new_zeros((*x.shape[:2], self.node.output_size))
-        for k, (name, _, _) in enumerate(sizes):
-            call.finals |= {f"{name}_h": h[k], f"{name}_c": c[k]}
+        node = self.node
+        states = [
+            torch.stack([call.start(name, state, x, width) for name in node.names])
+            for state, width in node.state_sizes.items()
+        ]
+        y, finals = call.native(self, x, states)
+        for state, final in zip(node.state_sizes, finals, strict=True):
+            call.finals |= {f"{name}_{state}": final[k] for k, name in enumerate(node.names)}
         return y
 
-    def _some(
-        self, x: Tensor, h: Tensor, c: Tensor, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """At least one row and step. Rows of length 0, which packing refuses, are left out."""
-        if lengths is None:
-            y, (h, c) = nn.LSTM.forward(self, x, (h, c))
-            return y, h, c
-        rows = torch.nonzero(lengths)[:, 0]
-        y = x.new_zeros((*x.shape[:2], self.node.output_size))
-        if not len(rows):
-            return y, h, c
-        packed = pack_padded_sequence(
-            x[rows], lengths[rows].cpu(), batch_first=True, enforce_sorted=False
-        )
-        states = (h[:, rows].contiguous(), c[:, rows].contiguous())
-        packed_y, (new_h, new_c) = nn.LSTM.forward(self, packed, states)
-        some, _ = pad_packed_sequence(packed_y, batch_first=True, total_length=x.shape[1])
-        return (
-            y.index_copy(0, rows, some),
-            h.index_copy(1, rows, new_h),
-            c.index_copy(1, rows, new_c),
-        )
+
+class NativeLSTM(NativeModule, nn.LSTM):  # type: ignore[misc]  # `forward` takes our names
+    """One `torch.nn.LSTM`."""
+
+    plain = nn.LSTM
 
 
-class EquationLSTM(BridgeModule):
-    """One layer that `torch.nn.LSTM` cannot express: its step is `model.equations`."""
+class NativeGRU(NativeModule, nn.GRU):  # type: ignore[misc]
+    """One `torch.nn.GRU`."""
+
+    plain = nn.GRU
+
+
+class NativeRNN(NativeModule, nn.RNN):  # type: ignore[misc]
+    """One `torch.nn.RNN`."""
+
+    plain = nn.RNN
+
+
+class EquationModule(BridgeModule):
+    """One layer that `torch.nn` has no module for: its step is `model.equations`."""
 
     def __init__(self, node: Equations, dtype: torch.dtype) -> None:
         super().__init__()
         self.node: Equations = node
-        self._cell = cell_of(node)
-        for name, shape in shapes_of(node).items():
+        for name, shape in shapes_of(node.cell).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, dtype=dtype)))
 
     def run(self, x: Tensor, call: Call) -> Tensor:
         """See `BridgeModule.run`."""
         node = self.node
-        state = {
-            name: call.start(node.name, name, x, width)
-            for name, width in self._cell.state_sizes.items()
-        }
-        ops = TorchOps(x.dtype, x.device)
-        bound = bind(ops, self._cell, dict(self.named_parameters()))
-        alive = call.alive(x.shape[1])
-        outputs = []
-        for t, z in enumerate(bound.input_product(x.transpose(0, 1)).unbind(0)):
-            output, new = bound.step(z, state, no_tap)
-            if alive is not None:
-                now = alive[:, t, None]
-                output = torch.where(now, output, output.new_zeros(()))
-                new = {name: torch.where(now, new[name], old) for name, old in state.items()}
-            outputs.append(output)
-            state = new
-        call.finals |= {f"{node.name}_{name}": value for name, value in state.items()}
-        if not outputs:
-            return x.new_zeros((x.shape[0], 0, node.output_size))
-        return torch.stack(outputs, dim=1)
+        states = {s: call.start(node.name, s, x, width) for s, width in node.state_sizes.items()}
+        bound = bind(TorchOps(x.dtype, x.device), node.cell, dict(self.named_parameters()))
+        y, finals = call.steps(bound, x, states, node.output_size)
+        call.finals |= {f"{node.name}_{state}": final for state, final in finals.items()}
+        return y
+
+
+class LinearModule(BridgeModule, nn.Linear):  # type: ignore[misc]
+    """A dense layer at each step, with `torch.nn.Linear`'s keys."""
+
+    def __init__(self, node: Linear, dtype: torch.dtype) -> None:
+        nn.Linear.__init__(self, node.input_size, node.output_size, bias=node.bias, dtype=dtype)
+        self.node: Linear = node
+
+    def run(self, x: Tensor, call: Call) -> Tensor:
+        """See `BridgeModule.run`; zero past the end."""
+        y = nn.Linear.forward(self, x)
+        return call.mask(activation(TorchOps(y.dtype, y.device), self.node.activation, y))
+
+
+class MixedModule(BridgeModule):
+    """A highway around a module, whose keys begin with ``inner.``."""
+
+    def __init__(self, node: Mixed, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.node: Mixed = node
+        for name, shape in node.shapes().items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, dtype=dtype)))
+        self.inner = build_node(node.inner, dtype)
+
+    def run(self, x: Tensor, call: Call) -> Tensor:
+        """See `BridgeModule.run`; zero past the end."""
+        inner = self.inner.apply_to(x, call)
+        own = dict(self.named_parameters(recurse=False))
+        return call.mask(highway(TorchOps(x.dtype, x.device), x, inner, own))
 
 
 class SeriesModule(BridgeModule, nn.ModuleList):
@@ -302,9 +294,12 @@ class _Maker(Protocol):
     def __call__(self, node: Any, dtype: torch.dtype) -> BridgeModule: ...
 
 
+_NATIVE: Mapping[str, _Maker] = {"LSTM": NativeLSTM, "GRU": NativeGRU, "RNN": NativeRNN}
 _MAKERS: Mapping[type, _Maker] = {
-    Native: NativeLSTM,
-    Equations: EquationLSTM,
+    Native: lambda node, dtype: _NATIVE[node.form.module](node, dtype),
+    Equations: EquationModule,
+    Linear: LinearModule,
+    Mixed: MixedModule,
     Series: SeriesModule,
     TwoWay: TwoWayModule,
 }

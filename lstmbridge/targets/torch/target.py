@@ -10,19 +10,20 @@ import numpy as np
 
 from lstmbridge.contracts import Artifact, Ledger, TargetOptions
 from lstmbridge.errors import SourceUnreadable, UsageError
+from lstmbridge.gates import Weights
 from lstmbridge.model.blocks import Model
 from lstmbridge.targets.torch.architecture import (
     Architecture,
     Equations,
     Native,
-    plan,
-    root_leaves,
+    root_owners,
     signature,
 )
 from lstmbridge.targets.torch.codec import DTYPES, to_json
 from lstmbridge.targets.torch.files import SUFFIXES, Content, load, replace, save, suffix_of
 from lstmbridge.targets.torch.ledger import read_ledger
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
+from lstmbridge.targets.torch.planning import plan
 from lstmbridge.targets.torch.weights import state_dict, stored_dtype
 
 
@@ -49,7 +50,7 @@ class TorchTarget:
         """Write `path` and read it back.
 
         Raises:
-            CannotExpress: by `architecture.plan`, or numbers out of the dtype's range.
+            CannotExpress: by `planning.plan`, or numbers out of the dtype's range.
             UsageError: unknown suffix or dtype. RuntimeUnavailable: ``.pt`` without PyTorch.
             OSError: as the system says.
         """
@@ -86,58 +87,76 @@ class TorchTarget:
         return _artifact(path, architecture_of(content, path), content.strings)
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
-        """The file's numbers by (layer, block, gate); see `ledger.read_ledger`.
+        """The file's numbers by (layer, field, gate); see `ledger.read_ledger`.
 
-        ``bias`` is ``bias_ih``, ``forget_bias`` the forget gate's block of ``bias_hh``; a bias
-        of zeros that the model does not have is left out.
+        An LSTM's ``forget_bias`` is the forget gate's block of ``bias_hh``; a bias of zeros that
+        the model does not have is left out.
 
         Raises:
             SourceUnreadable: the file is broken, or holds other layers than `model`.
         """
         content = _content(artifact)
-        forget = {
-            leaf.name: leaf.forget_bias
-            for _, leaf in root_leaves(architecture_of(content, artifact.path))
-            if isinstance(leaf, Equations)
-        }
-        try:
-            tensors = {key: weights.load() for key, weights in content.tensors.items()}
-            return read_ledger(tensors, forget, model)
-        except (KeyError, ValueError, IndexError) as error:
-            raise SourceUnreadable(
-                f"the tensors are not those of its layers: {error!r}",
-                expected="the keys and shapes that lstmbridge writes",
-                where=str(artifact.path),
-                advice="convert the checkpoint again",
-            ) from error
+        architecture = architecture_of(content, artifact.path)
+        return ledger_of(content.tensors, architecture, model, artifact.path)
 
     def usage(self, artifact: Artifact) -> str:
         """Two lines of Python that load the artifact; without lstmbridge where that is possible.
 
-        It is where one `torch.nn.LSTM` says the whole stack.
+        It is where one module of `torch.nn` says the whole stack.
         """
         architecture = architecture_of(_content(artifact), artifact.path)
         path = repr(str(artifact.path))
         root = architecture.root
         if not isinstance(root, Native):
             return f"import lstmbridge.torch\nmodule = lstmbridge.torch.load({path})"
-        arguments = [str(root.input_size), str(root.hidden_size)]
-        if root.num_layers > 1:
-            arguments.append(f"num_layers={root.num_layers}")
-        if not root.bias:
-            arguments.append("bias=False")
-        arguments.append("batch_first=True")
-        if root.bidirectional:
-            arguments.append("bidirectional=True")
-        if root.proj_size:
-            arguments.append(f"proj_size={root.proj_size}")
-        if architecture.dtype != "float32":
-            arguments.append(f"dtype=torch.{architecture.dtype}")
         loads = {".pt": "torch.load", ".safetensors": "safetensors.torch.load_file"}
         read = loads[artifact.path.suffix]
+        name = root.form.module
+        arguments = ", ".join(_arguments(root, architecture.dtype))
         return (
-            f"lstm = torch.nn.LSTM({', '.join(arguments)})\nlstm.load_state_dict({read}({path}))"
+            f"{name.lower()} = torch.nn.{name}({arguments})\n"
+            f"{name.lower()}.load_state_dict({read}({path}))"
         )
+
+
+def _arguments(node: Native, dtype: str) -> list[str]:
+    """What the module's class is called with."""
+    stated = {
+        "num_layers": node.num_layers if node.num_layers > 1 else None,
+        "nonlinearity": "'relu'" if node.form.nonlinearity == "relu" else None,
+        "bias": None if node.bias else "False",
+        "batch_first": "True",
+        "bidirectional": "True" if node.bidirectional else None,
+        "proj_size": node.proj_size or None,
+        "dtype": None if dtype == "float32" else f"torch.{dtype}",
+    }
+    sizes = [str(node.input_size), str(node.hidden_size)]
+    return sizes + [f"{name}={value}" for name, value in stated.items() if value is not None]
+
+
+def ledger_of(
+    stored: Mapping[str, Weights], architecture: Architecture, model: Model, path: Path
+) -> Ledger:
+    """`ledger.read_ledger` of the tensors of a file.
+
+    Raises:
+        SourceUnreadable: they are not those of the layers.
+    """
+    forget = {
+        owner.name: owner.skeleton.constants["forget_bias"]
+        for _, owner in root_owners(architecture)
+        if isinstance(owner, Equations) and "forget_bias" in owner.skeleton.constants
+    }
+    try:
+        tensors = {key: weights.load() for key, weights in stored.items()}
+        return read_ledger(tensors, {k: float(v or 0.0) for k, v in forget.items()}, model)
+    except (KeyError, ValueError, IndexError) as error:
+        raise SourceUnreadable(
+            f"the tensors are not those of its layers: {error!r}",
+            expected="the keys and shapes that lstmbridge writes",
+            where=str(path),
+            advice="convert the checkpoint again",
+        ) from error
 
 
 def _dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:

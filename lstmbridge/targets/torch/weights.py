@@ -1,24 +1,16 @@
-"""Cells -> tensors of a state dict. Nothing is folded: what is stored can be read back.
+"""Blocks with weights -> tensors of a state dict. Nothing is folded: what is stored is read back.
 
-=====================  =============================================================
-`torch.nn.LSTM`        from
-=====================  =============================================================
-``weight_ih`` (4H, I)  kernel, transposed, gates i, f, g, o
-``weight_hh`` (4H, P)  recurrent, likewise
-``bias_ih`` (4H)       the stored bias, bit for bit; zeros where there is none
-``bias_hh`` (4H)       the forget bias in its gate's block, zeros elsewhere
-``weight_hr`` (P, H)   projection, transposed
-=====================  =============================================================
-
-Layers that run the equations keep TensorFlow's orientation and the gates in the cell's order,
-i, f, c, o: ``kernel`` (I, 4H), ``recurrent`` (P, 4H), ``bias`` (4H), ``peephole_i``,
-``peephole_f``, ``peephole_o`` (H), ``projection`` (H, P). A cell that serves several layers is
-written once for each of them: `torch.nn.LSTM` has no way to share.
+Layers that torch has a module for: see `native`. Layers that run the equations, and highways,
+keep TensorFlow's orientation and the gates in the cell's order, under the names that the
+equations use (`equations.arrays_of`): ``kernel`` (I, G H), ``recurrent`` (P, G H), ``bias``
+(G H), ``peephole_i`` (H), ``recurrent_rz``, ... Dense layers are `torch.nn.Linear`'s: ``weight``
+(O, I), the kernel transposed, and ``bias`` (O). A cell that serves several layers is written once
+for each of them: `torch.nn` has no way to share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,28 +18,32 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.errors import CannotExpress
-from lstmbridge.gates import PYTORCH_LSTM, Array, GateBlocks, Weights
-from lstmbridge.model.blocks import Layer, Model
-from lstmbridge.model.cells import LSTM
-from lstmbridge.model.equations import weights_of
-from lstmbridge.targets.torch.architecture import Architecture, Equations, Native, root_leaves
-
-_STRIP = 16
-"""Rows that are transposed together: they stay in the processor's cache."""
+from lstmbridge.gates import Array, GateBlocks, Weights
+from lstmbridge.model.blocks import Dense, Highway, Model
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.equations import arrays_of
+from lstmbridge.targets.torch.architecture import Architecture, Native, Owner, root_owners
+from lstmbridge.targets.torch.native import Recipe, recipes
+from lstmbridge.targets.torch.structure import shapes_of
 
 
 def stored_dtype(model: Model) -> np.dtype[Any]:
     """The narrowest precision that holds every stored number of `model` exactly."""
-    dtypes = {cut.dtype for layer in model.layers for cut in _stored(layer.cell)}
+    dtypes = {weights.dtype for weights in _stored(model)}
     if len(dtypes) == 1:
         return dtypes.pop()
     return np.dtype(np.float64 if np.dtype(np.float64) in dtypes else np.float32)
 
 
-def _stored(cell: LSTM) -> list[Weights]:
-    groups: list[GateBlocks | None] = [cell.kernel, cell.recurrent, cell.bias, cell.peephole]
-    found = [blocks.cut(gate) for blocks in groups if blocks is not None for gate in blocks]
-    return found if cell.projection is None else [*found, cell.projection]
+def _stored(model: Model) -> Iterator[Weights]:
+    for layer in model.layers:
+        for blocks in layer.cell.blocks.values():
+            if isinstance(blocks, GateBlocks):
+                yield from map(blocks.cut, blocks)
+            else:
+                yield blocks
+    for attachment in model.attachments:
+        yield from attachment.block.weights.values()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,75 +67,68 @@ class Made:
 def state_dict(
     model: Model, architecture: Architecture, dtype: np.dtype[Any]
 ) -> dict[str, Weights]:
-    """The tensors of `architecture`, in the order of the module's own state dict.
+    """The tensors of `architecture`, in the order of the model's blocks.
 
     Nothing is computed yet. Layers that share a cell share the object.
     """
-    layers = {layer.name: layer for layer in model.layers}
+    blocks: dict[str, Cell | Dense | Highway] = {}
+    blocks.update((layer.name, layer.cell) for layer in model.layers)
+    blocks.update((attachment.name, attachment.block) for attachment in model.attachments)
     done: dict[tuple[int, bool, bool], dict[str, Weights]] = {}
 
-    def once(layer: Layer, leaf: Native | Equations) -> dict[str, Weights]:
-        native = isinstance(leaf, Native)
-        key = (id(layer.cell), native, leaf.bias)
+    def once(name: str, owner: Owner) -> Mapping[str, Weights]:
+        native = isinstance(owner, Native)
+        key = (id(blocks[name]), native, isinstance(owner, Native) and owner.bias)
         if key not in done:
-            recipes = _native(layer.cell, bias=leaf.bias) if native else _equations(layer.cell)
+            found = recipes_of(blocks[name], native=native, bias=key[2])
             done[key] = {
-                name: Made(f"{layer.name}, {name}", shape, dtype, make)
-                for name, (shape, make) in recipes.items()
+                tensor: Made(f"{name}, {tensor}", shape, dtype, make)
+                for tensor, (shape, make) in found.items()
             }
         return done[key]
 
     tensors: dict[str, Weights] = {}
-    for prefix, leaf in root_leaves(architecture):
-        if isinstance(leaf, Native):
-            for name, suffix in zip(leaf.names, leaf.suffixes, strict=True):
-                found = once(layers[name], leaf)
-                tensors.update({f"{prefix}{key}{suffix}": a for key, a in found.items()})
+    for prefix, owner in root_owners(architecture):
+        if isinstance(owner, Native):
+            for name, suffix in zip(owner.names, owner.suffixes, strict=True):
+                found = once(name, owner)
+                tensors.update({f"{prefix}{key}{suffix}": made for key, made in found.items()})
         else:
-            found = once(layers[leaf.name], leaf)
-            tensors.update({f"{prefix}{key}": a for key, a in found.items()})
+            found = once(owner.name, owner)
+            tensors.update({f"{prefix}{key}": made for key, made in found.items()})
     return tensors
 
 
-Recipe = tuple[tuple[int, ...], Callable[[], Array]]
-"""A shape, and how to make the array."""
+def recipes_of(block: Cell | Dense | Highway, *, native: bool, bias: bool) -> dict[str, Recipe]:
+    """The tensors of one block by their names in its module.
+
+    Args:
+        block: a cell, or a block with weights that is none.
+        native: `torch.nn` has a module for the cell.
+        bias: that module has biases.
+    """
+    if isinstance(block, Cell):
+        return recipes(block, bias=bias) if native else _equations(block)
+    if isinstance(block, Dense):
+        kernel = block.kernel
+        found: dict[str, Recipe] = {"weight": (kernel.shape[::-1], lambda: kernel.load().T)}
+        if block.bias is not None:
+            found["bias"] = block.bias.shape, block.bias.load
+        return found
+    return {name: (stored.shape, stored.load) for name, stored in block.weights.items()}
 
 
-def _native(cell: LSTM, *, bias: bool) -> dict[str, Recipe]:
-    fused, kernel, recurrent = 4 * cell.units, cell.kernel, cell.recurrent
-    recipes: dict[str, Recipe] = {
-        "weight_ih": ((fused, cell.input_size), lambda: _turned(kernel)),
-        "weight_hh": ((fused, cell.output_size), lambda: _turned(recurrent)),
-    }
-    if bias:
-        stored = cell.bias or GateBlocks.of(dict.fromkeys(cell.GATES, np.zeros(cell.units)))
-        added = {"f": cell.forget_bias.value}
-        late = GateBlocks.of({g: np.full(cell.units, added.get(g, 0.0)) for g in cell.GATES})
-        recipes["bias_ih"] = (fused,), lambda: stored.join(PYTORCH_LSTM)
-        recipes["bias_hh"] = (fused,), lambda: late.join(PYTORCH_LSTM)
-    if cell.projection is not None:
-        projection = cell.projection
-        recipes["weight_hr"] = projection.shape[::-1], lambda: projection.load().T
-    return recipes
-
-
-def _equations(cell: LSTM) -> dict[str, Recipe]:
-    # such layers are rare, and one of them at a time fits into memory
-    arrays = weights_of(cell)
+def _equations(cell: Cell) -> dict[str, Recipe]:
+    shapes = shapes_of(cell)
     return {
-        name: (array.shape, partial(arrays.__getitem__, name)) for name, array in arrays.items()
+        name: (shapes[name], partial(_array, cell, field, gates))
+        for name, (field, gates) in arrays_of(cell).items()
     }
 
 
-def _turned(blocks: GateBlocks) -> Array:
-    """The gates' blocks, each transposed, one below another, in PyTorch's order."""
-    wide, tall = blocks.shape
-    turned = np.empty((4 * tall, wide), blocks.dtype)
-    for k, gate in enumerate(PYTORCH_LSTM.gates):
-        block, rows = blocks[gate], turned[k * tall : (k + 1) * tall]
-        for at in range(0, wide, _STRIP):  # three times as fast as all at once
-            rows[:, at : at + _STRIP] = block[at : at + _STRIP].T
-    return turned
+def _array(cell: Cell, field: str, gates: tuple[str, ...]) -> Array:
+    stored = cell.blocks[field]
+    return stored.join(gates) if isinstance(stored, GateBlocks) else stored.load()
 
 
 def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:

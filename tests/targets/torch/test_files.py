@@ -29,7 +29,7 @@ SUFFIXES = (".pt", ".safetensors")
 @pytest.fixture(params=SUFFIXES)
 def good(request: pytest.FixtureRequest, lab: Any) -> Path:
     path = lab.folder / f"good{request.param}"
-    TARGET.write(lab.model("clipped below"), path, TargetOptions(), {})
+    TARGET.write(lab.model("one node of each sort"), path, TargetOptions(), {})
     return path
 
 
@@ -173,30 +173,63 @@ def _set(*path: Any, value: Any) -> Any:
 
 def _nest(architecture: Any, _tensors: Any) -> None:
     for _ in range(70):
-        architecture["root"] = {"kind": "Series", "residuals": 0, "nodes": [architecture["root"]]}
+        architecture["root"] = {"node": "Series", "residuals": 0, "nodes": [architecture["root"]]}
 
 
 FIRST = ("root", "nodes", 0)
+CELL = (*FIRST, "cell")
+KERNEL = ("blocks", "kernel", "shape")
 SECOND = ("root", "nodes", 1)
+THIRD = ("root", "nodes", 2)
+FOURTH = ("root", "nodes", 3)
+
+
+def _cell(architecture: Any) -> Any:
+    return architecture["root"]["nodes"][0]["cell"]
+
+
 CHANGES = {
     "no version": lambda a, _t: a.pop("version"),
-    "a later version": _set("version", value=2),
+    "another version": _set("version", value=1),
     "no root": lambda a, _t: a.pop("root"),
-    "an unknown kind": _set(*FIRST, "kind", value="GRU"),
+    "an unknown node": _set(*FIRST, "node", value="Conv"),
+    "an unknown kind": _set(*CELL, "kind", value="Transformer"),
+    "another kind": _set(*CELL, "kind", value="NAS"),
+    "a kind with other constants": _set(*CELL, "kind", value="IndyLSTM"),
     "no nodes": _set("root", "nodes", value=[]),
     "too deep": _nest,
     "an unknown dtype": _set("dtype", value="int64"),
     "another dtype": _set("dtype", value="float32"),
-    "an unknown activation": _set(*FIRST, "activation", value="__class__"),
-    "a size that is no number": _set(*FIRST, "units", value="4"),
-    "a size of true": _set(*FIRST, "units", value=True),
-    "a huge size": _set(*FIRST, "units", value=2**40),
-    "a large size": _set(*FIRST, "units", value=2**20),
-    "a negative size": _set(*FIRST, "units", value=-1),
-    "a clip that is not finite": _set(*FIRST, "cell_clip", value=float("nan")),
+    "an unknown activation": _set(*CELL, "constants", "activation", value="__class__"),
+    "a constant too many": _set(*CELL, "constants", "shape", value=1.0),
+    "a constant for a block": _set(*CELL, "constants", "kernel", value=1.0),
+    "a missing constant": lambda a, _t: _cell(a)["constants"].pop("forget_bias"),
+    "a size that is no number": _set(*CELL, *KERNEL, 1, value="4"),
+    "a size of true": _set(*CELL, *KERNEL, 0, value=True),
+    "a huge size": _set(*CELL, *KERNEL, 0, value=2**40),
+    "a large size": _set(*CELL, *KERNEL, 0, value=2**20),
+    "a size of 0": _set(*CELL, *KERNEL, 0, value=0),
+    "a negative size": _set(*CELL, *KERNEL, 0, value=-1),
+    "a shape of one axis": _set(*CELL, *KERNEL, value=[4]),
+    "a shape of three axes": _set(*CELL, *KERNEL, value=[3, 4, 4]),
+    "a gate too few": _set(*CELL, "blocks", "kernel", "gates", value=["i", "f", "c"]),
+    "an unknown gate": _set(*CELL, "blocks", "bias", "gates", value=["i", "f", "c", "o", "r"]),
+    "gates in disorder": _set(*CELL, "blocks", "bias", "gates", value=["f", "i", "c", "o"]),
+    "a block without gates": _set(*CELL, "blocks", "bias", "gates", value=[]),
+    "no kernel": lambda a, _t: _cell(a)["blocks"].pop("kernel"),
+    "a block too many": lambda a, _t: _cell(a)["blocks"].update(b=_cell(a)["blocks"]["bias"]),
+    "a clip that is not finite": _set(*CELL, "constants", "cell_clip", value=float("nan")),
     "countless layers": _set(*SECOND, "num_layers", value=10**9),
     "more layers than names": _set(*SECOND, "num_layers", value=2),
     "a projection as wide as the units": _set(*SECOND, "proj_size", value=4),
+    "a projection of a GRU": _set(*THIRD, "proj_size", value=2),
+    "another mode": _set(*THIRD, "mode", value="RNN_TANH"),
+    "an unknown mode": _set(*THIRD, "mode", value="__init__"),
+    "a highway that is not coupled": _set(*FOURTH, "coupled", value=False),
+    "a highway without an inner node": lambda a, _t: a["root"]["nodes"][3].pop("inner"),
+    "a dense layer without its bias": _set(*FOURTH, "inner", "bias", value=False),
+    "a dense layer of another size": _set(*FOURTH, "inner", "input_size", value=5),
+    "a dense layer's unknown activation": _set(*FOURTH, "inner", "activation", value="gelu"),
     "a name that is no text": _set(*FIRST, "name", value=[1]),
     "an expression without detail": lambda a, _t: a["expressions"][0].pop("detail"),
     "a missing tensor": lambda _a, t: t.pop("layers.0.bias"),
