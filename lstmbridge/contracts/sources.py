@@ -64,6 +64,11 @@ class Source(Protocol):
         ...
 
     @property
+    def declares_model(self) -> bool:
+        """Whether it declares a whole model (a SavedModel, a frozen graph), not weights."""
+        ...
+
+    @property
     def signature(self) -> SourceSignature | None:
         """The inputs and outputs of a whole model, where the file declares them."""
         ...

@@ -250,6 +250,9 @@ class _Run:
         around = [self._look(*place) for place in step.pivots]
         if any(value is None for value in (*args, *around)):
             return _DEAD
+        return self._defined(op, args)
+
+    def _defined(self, op: Op, args: Sequence[Any]) -> Sequence[Any]:
         if op.kind in SWITCHES:
             taken = bool(np.ravel(args[1])[0])
             return [None, args[0]] if taken else [args[0], None]
@@ -257,7 +260,7 @@ class _Run:
             return args
         if op.kind in ARRAYS:
             return ARRAYS[op.kind](op, args)
-        if not args and op.kind == "Const":
+        if op.kind == "Const":
             return self._constant(op)
         return [np.asarray(v) for v in OPS[op.kind](GraphFloat64(), op, args)]
 

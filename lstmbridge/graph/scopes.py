@@ -42,7 +42,8 @@ class Scopes:
         self.exits = {
             left: (loop, v) for loop in network.loops for v in loop.variables for left in v.exits
         }
-        self._home, sizes = {}, {}
+        self._home = {}
+        sizes: dict[str, int] = {}
         self._conditions = {}
         for loop in network.loops:
             inside = self._inside(network, loop)

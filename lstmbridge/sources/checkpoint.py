@@ -68,6 +68,11 @@ class CheckpointSource:
         return self._graph
 
     @property
+    def declares_model(self) -> bool:
+        """False: a checkpoint declares weights."""
+        return False
+
+    @property
     def signature(self) -> SourceSignature | None:
         """None: a checkpoint declares weights, not a model."""
         return None

@@ -83,6 +83,11 @@ class GraphSource:
         return self._graph
 
     @property
+    def declares_model(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def signature(self) -> SourceSignature | None:
         """What a SavedModel declares of inputs and outputs; None for a frozen graph."""
         return self._signature
