@@ -31,9 +31,14 @@ def test_what_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     old = tmp_path / "a.onnx"
     old.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), staged(old, force=True) as stage:
-        stage.path.write_bytes(b"new")
-        raise ZeroDivisionError
+
+    def write_and_fail() -> None:
+        with staged(old, force=True) as stage:
+            stage.path.write_bytes(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     assert old.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [old]
 
@@ -48,7 +53,9 @@ def test_an_existing_file_is_refused_without_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/a.onnx", "."])
-def test_a_destination_that_cannot_be_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+def test_a_destination_that_cannot_be_is_refused_before_any_work(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(UsageError), staged(tmp_path / name, force=True):
         pytest.fail("work was begun")
 
@@ -70,7 +77,10 @@ def a_small_disk() -> Iterator[None]:
 def test_a_write_that_the_system_refuses_is_a_message_and_leaves_nothing(tmp_path: Path) -> None:
     old = tmp_path / "a.onnx"
     old.write_bytes(b"old")
-    with pytest.raises(UsageError, match="larger than") as caught, staged(old, force=True) as stage:
+    with (
+        pytest.raises(UsageError, match="larger than") as caught,
+        staged(old, force=True) as stage,
+    ):
         stage.path.write_bytes(bytes(5000))
     assert "nothing was left behind" in str(caught.value)
     assert old.read_bytes() == b"old"

@@ -195,7 +195,7 @@ class Describer:
     def _output(self, stack: Stack, how: str) -> _Output:
         top = stack.strands[-1].apps
         if how == "fused":
-            return _Output(wholes=(top[0].h,))
+            return _Output(wholes=(top[0].output,))
         if how == "loop":
             return self._loop_output(stack)
         app = top[len(top) // 2]
@@ -206,7 +206,8 @@ class Describer:
 
     def _mixed_after(self, app: Application) -> Construct | None:
         """A wrapper's arithmetic of an unrolled cell's output with what it was fed."""
-        queue, seen = [app.h], {app.h[0]}
+        queue, seen = [app.output], {app.output[0]}
+        known = {app.x, app.output, *app.states.values()}
         while queue and len(seen) < _MOST_AFTER:
             for name, position in self.tracer.uses(queue.pop()):
                 op = self.tracer.network.op(name)
@@ -214,7 +215,7 @@ class Describer:
                     continue
                 seen.add(name)
                 queue.append((name, 0))
-                other = slice_back(self.tracer, op.inputs[1 - position], {app.x, app.h, app.c})
+                other = slice_back(self.tracer, op.inputs[1 - position], known)
                 if app.x in other.cells:
                     kind, _ = construct_kind([op.kind, *other.ops.values()])
                     detail = f"has {PHRASES[kind]} of its output and its input after it"
@@ -223,7 +224,7 @@ class Describer:
 
     def _added_after(self, app: Application) -> bool:
         """Whether an unrolled cell's output is added to its input (ResidualWrapper)."""
-        for name, position in self.tracer.uses(app.h):
+        for name, position in self.tracer.uses(app.output):
             op = self.tracer.network.op(name)
             if op.kind not in {"Add", "AddV2"} or len(op.inputs) != 2:
                 continue
@@ -255,17 +256,21 @@ class Describer:
             elif glue.behind is not None and self._states(stack) & set(glue.behind.entries):
                 others[self._stale(top, value)] = None
         if not residual:
-            none = self._construct("output", top.apps[0], top.apps[0].h[0], "is written nowhere")
+            none = self._construct(
+                "output", top.apps[0], top.apps[0].output[0], "is written nowhere"
+            )
             return _Output(constructs=tuple(others), notes=() if others else (none,))
         if len(residual) > 1:
             masks.append(
-                self._construct("residual", top.apps[0], top.apps[0].h[0], "leaves in two forms")
+                self._construct(
+                    "residual", top.apps[0], top.apps[0].output[0], "leaves in two forms"
+                )
             )
         return _Output(True in residual, tuple(plain), tuple(masks), tuple(others))
 
     def _states(self, stack: Stack) -> set[Tensor]:
         apps = [app for s in stack.strands for app in s.apps]
-        return {self.gluer.carrier(t) for app in apps for t in (app.h_prev, app.c_prev)}
+        return {self.gluer.carrier(t) for app in apps for t in app.previous.values()}
 
     def _stale(self, top: Strand, value: Tensor) -> Construct:
         node = self.tracer.resolve(value)[0]

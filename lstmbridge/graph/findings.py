@@ -35,6 +35,11 @@ class CellQuery:
     peephole: Mapping[str, str] = field(default_factory=dict)
     projection: tuple[str, ...] = ()
 
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Width of each state."""
+        return {"h": self.output_size, "c": self.units}
+
 
 @dataclass(frozen=True, slots=True)
 class Stated(Generic[T]):
@@ -93,25 +98,27 @@ class Construct:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One place in the graph where a cell is computed, proven to be the LSTM of its `facts`.
+    """One place in the graph where a cell is computed, proven to be the one of its `facts`.
 
     Attributes:
         layer: the query's label.
         node: the operation that reads the kernel.
         facts: its constants.
-        x, h_prev, c_prev: the tensors it reads, resolved.
-        c, h: the tensors it makes: the new states.
-        whole: it computes all steps at once (BlockLSTM): x, c and h have a leading time axis.
+        x: the tensor that it takes as input, resolved, as are all.
+        previous: state -> the tensor that it reads.
+        states: state -> the tensor that it makes.
+        output: the tensor that it gives; most often one of `states`.
+        whole: it computes all steps at once (BlockLSTM): x, states and output have a leading time
+            axis.
     """
 
     layer: str
     node: str
     facts: CellFacts
     x: Tensor
-    h_prev: Tensor
-    c_prev: Tensor
-    c: Tensor
-    h: Tensor
+    previous: Mapping[str, Tensor]
+    states: Mapping[str, Tensor]
+    output: Tensor
     whole: bool = False
 
 

@@ -39,7 +39,7 @@ class Glue:
 
     Attributes:
         cell: the application that it follows from, None where none.
-        residual: it is that application's h plus its x; else it is its h.
+        residual: it is that application's output plus its x; else it is its output.
         problem: what it is instead.
         behind: what it depends on where no cell is on the way.
         choices: Merges and Selects on the way.
@@ -67,9 +67,10 @@ class Gluer:
         self.outputs = {}
         self._stops = set()
         for app in self.applications:
-            self.outputs[app.c] = (app, "c")
-            self.outputs[app.h] = (app, "h")
-            self._stops |= {app.c, app.h, self.carrier(app.h_prev), self.carrier(app.c_prev)}
+            self.outputs[app.output] = (app, "output")
+            self.outputs.update({t: (app, state) for state, t in app.states.items()})
+            self._stops |= {app.output, *app.states.values()}
+            self._stops |= {self.carrier(t) for t in app.previous.values()}
 
     def options(self, tensor: Tensor) -> Options:
         """The tensors that `tensor` may be; earlier steps' states are not looked into."""
@@ -108,18 +109,18 @@ class Gluer:
 
     def _one(self, tensor: Tensor, layer: str) -> Glue:
         known = self.outputs.get(tensor)
-        if known is not None and known[1] == "h":
+        if known is not None and known[0].output == tensor:
             return Glue(known[0])
         behind = slice_back(self.tracer, tensor, self.outputs)
         if not behind.cells:
             return Glue(behind=behind)
-        for cell in behind.cells:
-            app, state = self.outputs[cell]
-            if state == "h" and self.equals(tensor, [app], [app.h]):
+        apps = [self.outputs[cell][0] for cell in behind.cells]
+        below = [a for a, cell in zip(apps, behind.cells, strict=True) if a.output == cell]
+        for app in below:
+            if self.equals(tensor, [app], [app.output]):
                 return Glue(app, behind=behind)
-        for cell in behind.cells:
-            app, state = self.outputs[cell]
-            if state == "h" and self.equals(tensor, [app], [app.h, app.x]):
+        for app in below:
+            if self.equals(tensor, [app], [app.output, app.x]):
                 return Glue(app, residual=True, behind=behind)
         return Glue(problem=self.construct(behind, tensor, layer), behind=behind)
 
@@ -133,12 +134,20 @@ class Gluer:
         return Construct(kind, node, layer, detail)
 
     def random_outputs(self, draw: np.random.Generator) -> dict[Tensor, Array]:
-        """Random values of every cell's new states, and of its input."""
+        """Random values of every cell's new states and output."""
         values: dict[Tensor, Array] = {}
         for app in self.applications:
-            query = self.queries[app.layer]
-            values[app.h] = draw.normal(size=(_BATCH, query.output_size))
-            values[app.c] = draw.normal(size=(_BATCH, query.units))
+            values.update(self._random(app, draw))
+        return values
+
+    def _random(self, app: Application, draw: np.random.Generator) -> dict[Tensor, Array]:
+        query = self.queries[app.layer]
+        values = {
+            app.states[state]: draw.normal(size=(_BATCH, width))
+            for state, width in query.state_sizes.items()
+        }
+        if app.output not in values:
+            values[app.output] = draw.normal(size=(_BATCH, query.output_size))
         return values
 
     def side_by_side(self, tensor: Tensor, apps: Sequence[Application]) -> bool:
@@ -146,7 +155,7 @@ class Gluer:
         draw = np.random.default_rng(8)
         widths = [self.queries[app.layer].output_size for app in apps]
         parts = [draw.normal(size=(_BATCH, width)) for width in widths]
-        given = {app.h: part for app, part in zip(apps, parts, strict=True)}
+        given = {app.output: part for app, part in zip(apps, parts, strict=True)}
         try:
             value = Evaluation(self.tracer.network, self.tracer.resolve, given)(tensor)
         except NotRecognised:
@@ -159,8 +168,7 @@ class Gluer:
         given: dict[Tensor, Array] = {}
         for app in apps:
             query = self.queries[app.layer]
-            given[app.h] = draw.normal(size=(_BATCH, query.output_size))
-            given[app.c] = draw.normal(size=(_BATCH, query.units))
+            given.update(self._random(app, draw))
             given.setdefault(app.x, draw.normal(size=(_BATCH, query.input_size)))
         if tensor in given and set(terms) != {tensor}:
             return False

@@ -122,15 +122,15 @@ class Prover:
         if len(c_prev) != 1:
             detail = "the peepholes see another state than the gates"
             return Construct("own cell", found.node, self._query.layer, detail)
+        h = self._tracer.resolve(found.h)
         return Application(
             layer=self._query.layer,
             node=found.node,
             facts=_facts(found),
             x=read(found.x),
-            h_prev=read(found.h_prev),
-            c_prev=c_prev.pop(),
-            c=self._tracer.resolve(found.c),
-            h=self._tracer.resolve(found.h),
+            previous={"h": read(found.h_prev), "c": c_prev.pop()},
+            states={"h": h, "c": self._tracer.resolve(found.c)},
+            output=h,
             whole=found.whole,
         )
 

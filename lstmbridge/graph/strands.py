@@ -44,7 +44,7 @@ class Strand:
     Attributes:
         apps: its applications in the order of steps; one where a loop repeats it.
         loop: the loop, None where unrolled or whole.
-        initial: "h", "c" -> the tensor that the state begins with.
+        initial: state -> the tensor that the state begins with.
         lengths: nodes of the lengths past which states are held.
         problems: what else happens to its states.
     """
@@ -77,7 +77,7 @@ class StrandFinder:
     def strands(self) -> list[Strand]:
         """All strands, in the order of their first applications."""
         links = {
-            app.node: {state: self._link(app, state) for state in ("h", "c")}
+            app.node: {state: self._link(app, state) for state in app.previous}
             for app in self.gluer.applications
         }
         successor: dict[str, Application] = {}
@@ -91,7 +91,7 @@ class StrandFinder:
         return [_strand(start, successor, links) for start in starts]
 
     def _link(self, app: Application, state: str) -> Link:
-        tensor = app.h_prev if state == "h" else app.c_prev
+        tensor = app.previous[state]
         if app.whole:
             return Link(initial=tensor)
         carrier = self.gluer.carrier(tensor)
@@ -184,7 +184,7 @@ class StrandFinder:
     ) -> Link:
         """A state made by the step before, perhaps held past a row's end."""
         carrier, options, made, value = choice
-        old = self.gluer.carrier(before.h_prev if state == "h" else before.c_prev)
+        old = self.gluer.carrier(before.previous[state])
         others = [
             t
             for t in options.tensors
@@ -220,8 +220,8 @@ class StrandFinder:
         return self._numbers[app.node]
 
     def _maker(self, app: Application) -> Application | None:
-        """The application, of the same layer, from which `app` has its c."""
-        carrier = self.gluer.carrier(app.c_prev)
+        """The application, of the same layer, from which `app` has its last state (c, of two)."""
+        carrier = self.gluer.carrier(list(app.previous.values())[-1])
         for option in self.gluer.options(carrier).tensors:
             for made in slice_back(self.tracer, option, self.gluer.outputs).cells:
                 maker = self.gluer.outputs[made][0]
@@ -231,8 +231,9 @@ class StrandFinder:
 
 
 def _before(links: Mapping[str, Link]) -> Application | None:
-    h, c = links["h"].before, links["c"].before
-    return h if h is not None and h is c else None
+    """The application that made all states, None where there is no such one."""
+    first, *others = (link.before for link in links.values())
+    return first if all(before is first for before in others) else None
 
 
 def _problem(app: Application, tensor: Tensor, detail: str) -> Construct:
@@ -250,16 +251,17 @@ def _strand(
     own = [link for app in apps for link in links[app.node].values()]
     problems = [link.problem for link in own if link.problem is not None]
     first = links[start.node]
-    if first["c"].loop is not first["h"].loop or first["c"].before is not first["h"].before:
-        problems.append(_problem(start, start.h_prev, "c and h do not come from the same step"))
+    one = next(iter(first.values()))
+    if any(link.loop is not one.loop or link.before is not one.before for link in first.values()):
+        tensor = next(iter(start.previous.values()))
+        detail = f"{' and '.join(first)} do not come from the same step"
+        problems.append(_problem(start, tensor, detail))
     initial: dict[str, Tensor | None] = {}
     for state, link in first.items():
-        made = None
-        if link.before is not None:
-            made = link.before.h if state == "h" else link.before.c
+        made = None if link.before is None else link.before.states[state]
         initial[state] = made or link.initial
     lengths = dict.fromkeys(link.lengths for link in own if link.lengths)
-    return Strand(tuple(apps), first["h"].loop, initial, tuple(lengths), tuple(problems))
+    return Strand(tuple(apps), one.loop, initial, tuple(lengths), tuple(problems))
 
 
 def state_of(tracer: Tracer, tensor: Tensor | None) -> State:

@@ -15,7 +15,7 @@ from inspect import getdoc
 
 import numpy as np
 
-from lstmbridge.adapters.families import class_called
+from lstmbridge.adapters.families import class_called, normal
 from lstmbridge.arrays.namespace import ACTIVATIONS
 from lstmbridge.errors import CannotExpress, UsageError
 from lstmbridge.gates import FRAMEWORKS, GATE_NAMES, ORDERS, GateOrder
@@ -122,13 +122,13 @@ def kind_called(name: str) -> str:
     Raises:
         UsageError: nothing is called so; it says what is called nearly so.
     """
-    spelled = {kind.lower(): kind for kind in SAMPLES}
-    for kind, classes in CLASSES.items():
-        spelled.update((own.lower(), kind) for own in classes)
-    found = spelled.get(name.lower()) or spelled.get(f"{name.lower()}cell")
+    classes = {own: kind for kind, names in CLASSES.items() for own in names}
+    spelled = {normal(own): kind for own, kind in (classes | {k: k for k in SAMPLES}).items()}
+    alias = class_called(name)
+    found = spelled.get(normal(name if alias is None else alias[1].name))
     if found is not None:
         return found
-    shown = {n.lower(): n for n in (*SAMPLES, *(c for own in CLASSES.values() for c in own))}
+    shown = {known.lower(): known for known in (*SAMPLES, *classes)}
     near = [shown[n] for n in get_close_matches(name.lower(), shown, _NEAR, 0.5)]
     raise UsageError(
         f"there is no cell called {name!r}",

@@ -6,7 +6,7 @@ A kind's row says which fields it has, which gates stand in each, and what may b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -172,7 +172,8 @@ def cell_of(sample: Sample, option: Option = _NOTHING) -> Cell:
 
 
 def _takes_no_bias(sample: Sample, shapes: Mapping[str, str]) -> bool:
-    return "bias" in sample.cell.__dataclass_fields__ and "bias" not in shapes
+    has = "bias" in {f.name for f in fields(sample.cell)}
+    return has and "bias" not in shapes
 
 
 def _blocks(sample: Sample, name: str, block: Weights) -> GateBlocks:

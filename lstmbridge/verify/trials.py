@@ -26,9 +26,9 @@ from lstmbridge.verify.probes import (
     stronger_probes,
 )
 
-MARGIN = 4.0
-"""A fault is caught when it exceeds what is allowed this many times: a runtime with that fault
-and rounding of its own would still be told apart from an honest one."""
+MARGIN = 2.0
+"""A fault is caught when it departs by more than this many times what is allowed: a runtime that
+had it, and erred towards the truth by all that is allowed, would still fail."""
 EXPLOSION = 1e4
 """Seeded probes end before outputs are so many times as large as inputs: past that, gates switch
 between exact 0 and 1, and single roundings decide which."""
