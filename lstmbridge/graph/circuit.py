@@ -17,12 +17,11 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.described import Described
 from lstmbridge.graph.evidence import Survey, survey_of
 from lstmbridge.graph.execute import Program
-from lstmbridge.graph.findings import Application, CellQuery
+from lstmbridge.graph.findings import CellQuery
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.network import Op, Tensor
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.strands import Strand
-from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.words import GraphFloat64
 
 
@@ -135,7 +134,7 @@ def circuit_of(
     for chain in chains:
         for name, strand in zip(chain.layers, chain.described.stack.strands, strict=True):
             query = layers[name]
-            for state, width in (("h", query.output_size), ("c", query.units)):
+            for state, width in query.state_sizes.items():
                 states[name, state] = _entry(survey, strand, state)
                 widths[name, state] = width
     program = Program(Scopes(survey.tracer), weights)
@@ -166,15 +165,11 @@ def _chains(survey: Survey, layers: Mapping[str, CellQuery]) -> list[_Chain]:
 
 
 def _entry(survey: Survey, strand: Strand, state: str) -> Tensor:
-    app: Application = strand.apps[0]
-    at = _resolved(survey.tracer, app.h_prev if state == "h" else app.c_prev)
+    app = strand.apps[0]
+    at = survey.tracer.resolve(app.previous[state])
     if at not in survey.tracer.network.entries:
         raise _no(app.node, f"its {state} is packed with others")
     return at
-
-
-def _resolved(tracer: Tracer, tensor: Tensor) -> Tensor:
-    return tracer.resolve(tensor)
 
 
 def _lengths(chains: Sequence[_Chain]) -> Tensor | None:

@@ -169,7 +169,8 @@ def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:
     if on_artifacts:
         # whoever computes in float64 has no noise of its own: it is tried with the artifact
         for k, (fed, precision) in plans.items():
-            if fed == on_artifacts[0][0] and precision == EXACT:
+            own = isinstance(opened[k].thing, Artifact)
+            if not own and fed == on_artifacts[0][0] and precision == EXACT:
                 plans[k] = on_artifacts[0]
     return plans
 
