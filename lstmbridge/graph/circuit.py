@@ -7,7 +7,7 @@ between the tensors where the stack begins and ends, so that each can be checked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,9 @@ class Circuit:
     """One stack in a graph, ready to be run. Made by `circuit_of`.
 
     Attributes:
+        source: what is fed, as it stands before it is transposed and reversed.
+        turned: how the graph reverses it where the stack takes what the loop takes: ``no``,
+            ``full`` or ``lengths``. Else a reversal is the stack's own, a backward direction.
         states: (layer, state) -> the loop variable's entry.
         widths: (layer, state) -> its width.
     """
@@ -61,6 +64,7 @@ class Circuit:
     source: Tensor
     time_major: bool
     lengths: Tensor | None
+    turned: str
     tops: tuple[Described, ...]
     states: Mapping[tuple[str, str], Tensor]
     widths: Mapping[tuple[str, str], int]
@@ -77,8 +81,8 @@ class Circuit:
                 "the graph has no sequence lengths and cannot be fed them", where="the graph"
             )
         rows = np.full(batch, steps) if lengths is None else np.asarray(lengths, np.int64)
-        x = np.asarray(feeds.inputs, np.float64)
-        fed = {self.source: x.transpose(1, 0, 2) if self.time_major else x}
+        x = _reversed(self.turned, np.asarray(feeds.inputs, np.float64).transpose(1, 0, 2), rows)
+        fed = {self.source: x if self.time_major else x.transpose(1, 0, 2)}
         if self.lengths is not None:
             fed[self.lengths] = rows
         starts = {
@@ -89,27 +93,35 @@ class Circuit:
         }
         wholes = [top.outputs[0] for top in self.tops]
         got = self.program.run(fed, [*wholes, *self.states.values()], starts)
-        parts = [self._in_order(top, got[top.outputs[0]], rows) for top in self.tops]
+        # what is turned on its way in is not turned back: the stack gives what the loop gives
+        orders = ["no" if self.turned != "no" else top.run.reversed for top in self.tops]
+        parts = [
+            _reversed(order, got[top.outputs[0]], rows)
+            for order, top in zip(orders, self.tops, strict=True)
+        ]
         outputs = np.concatenate(parts, axis=-1).transpose(1, 0, 2)
         return outputs, {key: got[entry] for key, entry in self.states.items()}
 
-    def _in_order(self, top: Described, value: Array, rows: Array) -> Array:
-        """A time-major output in the order of the inputs' time."""
-        if top.run.reversed == "full":
-            return value[::-1]
-        if top.run.reversed == "lengths":
-            return GraphFloat64().reverse_sequence(value, rows, 0, 1)
-        return value
+
+def _reversed(how: str, value: Array, rows: Array) -> Array:
+    """A time-major tensor, reversed as a graph does it; doing it twice undoes it."""
+    if how == "full":
+        return value[::-1]
+    return GraphFloat64().reverse_sequence(value, rows, 0, 1) if how == "lengths" else value
 
 
 def circuit_of(
-    graph: Graph, layers: Mapping[str, CellQuery], weights: Callable[[Op], Array]
+    graph: Graph,
+    layers: Mapping[str, CellQuery],
+    backward: Container[str],
+    weights: Callable[[Op], Array],
 ) -> Circuit:
     """Where a stack stands in a graph.
 
     Args:
         graph: as `sources` parses it.
         layers: a layer's name -> its cell, in the model's order.
+        backward: the layers that the model walks from the end.
         weights: the numbers of a variable of the graph, in float64.
 
     Errors: NotRecognised, saying why the stack cannot be run there: it is unrolled or fused,
@@ -138,8 +150,8 @@ def circuit_of(
                 states[name, state] = _entry(survey, strand, state)
                 widths[name, state] = width
     program = Program(Scopes(survey.tracer), weights)
-    lengths = _lengths(chains)
-    return Circuit(program, source, time_major, lengths, tops, states, widths)
+    lengths, turned = _lengths(chains), _turned(chains, backward)
+    return Circuit(program, source, time_major, lengths, turned, tops, states, widths)
 
 
 def _no(node: str, why: str) -> NotRecognised:
@@ -170,6 +182,16 @@ def _entry(survey: Survey, strand: Strand, state: str) -> Tensor:
     if at not in survey.tracer.network.entries:
         raise _no(app.node, f"its {state} is packed with others")
     return at
+
+
+def _turned(chains: Sequence[_Chain], backward: Container[str]) -> str:
+    """How inputs are reversed before a stack that itself goes forward takes them."""
+    ways = [(c.described.run.reversed, c.layers[0] in backward) for c in chains]
+    if all((how != "no") == own for how, own in ways):
+        return "no"
+    if len(ways) == 1 and not ways[0][1]:
+        return ways[0][0]
+    raise _no(chains[0].described.run.name, "it is reversed otherwise than its names say")
 
 
 def _lengths(chains: Sequence[_Chain]) -> Tensor | None:

@@ -132,9 +132,10 @@ class GraphRuntime:
             raise RuntimeUnavailable(
                 "the graph was not asked about every layer of the stack", where=self.name
             )
+        backward = {layer.name for layer in subject.layers if layer.direction == "bw"}
         weights = Weights(self._graph, self._tensors, self._part)
         try:
-            circuit = circuit_of(self._graph, cells, weights)
+            circuit = circuit_of(self._graph, cells, backward, weights)
             for batch, steps in _SHAPES:
                 # a graph may be made for one batch or one length
                 x = np.zeros((batch, steps, subject.input_size))
