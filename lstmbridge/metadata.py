@@ -12,6 +12,7 @@ from typing import Any
 
 from lstmbridge import __version__
 from lstmbridge.contracts import Part, Source, Verdict
+from lstmbridge.gates import GateBlocks
 from lstmbridge.model.facts import Fact
 
 PREFIX = "lstmbridge."
@@ -24,7 +25,14 @@ def _fact(f: Fact[Any]) -> dict[str, Any]:
 def metadata_of(source: Source, part: Part) -> dict[str, str]:
     """What is known before the artifact is written."""
     facts = {name: _fact(f) for name, f in part.model.all_facts.items()}
-    orders = {layer.name: ", ".join(layer.cell.kernel.gates) for layer in part.model.layers}
+    orders = {
+        layer.name: {
+            field: ", ".join(blocks.gates)
+            for field, blocks in layer.cell.blocks.items()
+            if isinstance(blocks, GateBlocks)
+        }
+        for layer in part.model.layers
+    }
     return {
         f"{PREFIX}version": __version__,
         f"{PREFIX}source.format": source.format,

@@ -55,7 +55,7 @@ class _Door(click.Group):
 @click.group(cls=_Door, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lstmbridge")
 def main() -> None:
-    r"""Recurrent networks that TensorFlow trained, in ONNX Runtime and PyTorch, proved equal.
+    """Recurrent networks that TensorFlow trained, in ONNX Runtime and PyTorch, proved equal.
 
     No TensorFlow is needed. SOURCE is what you have: a checkpoint's prefix (model.ckpt), any one
     of its files, its folder, or a "checkpoint" file.
@@ -191,8 +191,10 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
     """
     printer = Printer(json_to, quiet=quiet)
     if cell is None:
-        printer.say(explained.listing(explaining.kinds(), explaining.CLASSES))
-        printer.json(explaining.kinds())
+        kinds, left_out = explaining.kinds(), explaining.not_converted()
+        classes = {kind: explaining.classes_of(kind) for kind in kinds}
+        printer.say(explained.listing(kinds, classes, left_out))
+        printer.json({"cells": kinds, "classes": classes, "not_converted": left_out})
         return
     found = explaining.explain(cell)
     printer.say(explained.text(found))

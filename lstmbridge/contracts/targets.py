@@ -41,6 +41,8 @@ class Artifact:
         precision: what the arithmetic is done in: a row of verify's table of roundings.
         metadata: everything stored beside the weights (facts, origin, gate order).
         expressions: how each layer was said; one per layer.
+        beside: names of further files, in the same folder, that are part of it (an ONNX file's
+            external data): a digest of the artifact covers `path`, then these, in this order.
     """
 
     path: Path
@@ -49,15 +51,16 @@ class Artifact:
     precision: str
     expressions: tuple[Expression, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 Ledger = Mapping[tuple[str, str, str], Array]
 """(layer, block, gate) -> numbers, as the artifact holds them, in the model's orientation.
 
 `block` is a field of the layer's cell (``kernel`` (input, units), ``recurrent`` (output, units),
-``bias`` (units,), ``projection`` (units, output), ...), or ``forget_bias`` (units,), or
-``recurrent_folded`` (units, units): `model.folding`. Blocks without gates have the gate ``""``. A
-dense layer or highway is a layer by its attachment's name, its fields are blocks.
+``bias`` (units,), ``projection`` (units, output), ...), or ``forget_bias`` (units,), or one that
+was made by exact algebra: `model.folding.derived_blocks`. Blocks without gates have the gate
+``""``. A dense layer or highway is a layer by its attachment's name, its fields are blocks.
 """
 
 

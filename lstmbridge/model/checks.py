@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from lstmbridge.errors import FactMissing, SourceUnreadable
 from lstmbridge.gates import Cut, GateBlocks, Weights
 from lstmbridge.model.blocks import Model
-from lstmbridge.model.cells import Cell
+from lstmbridge.model.cells import Stored
 from lstmbridge.model.facts import Basis
 
 
@@ -29,27 +31,27 @@ def _whole(weights: Weights) -> Weights:
     return _whole(weights.source) if isinstance(weights, Cut) else weights
 
 
-def stored_weights(cell: Cell) -> dict[str, Weights]:
-    """Every stored tensor of `cell`, by its name in the source; none twice."""
-    stored: dict[str, Weights] = {}
-    for blocks in cell.blocks.values():
-        found = [blocks.cut(g) for g in blocks] if isinstance(blocks, GateBlocks) else [blocks]
-        stored.update({_whole(weights).name: _whole(weights) for weights in found})
-    return stored
+def stored_weights(stored: Iterable[Stored]) -> list[Weights]:
+    """The stored tensors that blocks were cut from, each once."""
+    found: dict[int, Weights] = {}
+    for blocks in stored:
+        cuts = [blocks.cut(g) for g in blocks] if isinstance(blocks, GateBlocks) else [blocks]
+        found.update({id(_whole(weights)): _whole(weights) for weights in cuts})
+    return list(found.values())
 
 
 def refuse_non_finite(model: Model) -> None:
     """Raise SourceUnreadable when a weight of `model` is NaN or infinite. Loads all weights."""
-    owners = {layer.name: stored_weights(layer.cell) for layer in model.layers}
-    owners |= {a.name: {w.name: w for w in a.block.weights.values()} for a in model.attachments}
+    owners = {layer.name: stored_weights(layer.cell.blocks.values()) for layer in model.layers}
+    owners |= {a.name: stored_weights(a.block.weights.values()) for a in model.attachments}
     for owner, stored in owners.items():
-        for name, weights in stored.items():
+        for weights in stored:
             numbers = weights.load()
             bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
             if bad:
                 raise SourceUnreadable(
                     f"{bad} of {numbers.size} numbers are NaN or infinite",
                     expected="finite weights: nothing computed from these could be verified",
-                    where=f"{name}, {owner}",
+                    where=f"{weights.name}, {owner}",
                     advice="take an earlier checkpoint: this training had diverged",
                 )

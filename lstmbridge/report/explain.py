@@ -15,16 +15,18 @@ from inspect import getdoc
 
 import numpy as np
 
-from lstmbridge.adapters.families import class_called, normal
+from lstmbridge.adapters.families import class_called, foreign_called, normal
+from lstmbridge.adapters.foreign import FOREIGN_CLASSES
 from lstmbridge.arrays.namespace import ACTIVATIONS
 from lstmbridge.errors import CannotExpress, UsageError
 from lstmbridge.gates import FRAMEWORKS, GATE_NAMES, ORDERS, GateOrder
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.equations import arrays_of, bind
+from lstmbridge.report.around import AROUND, Around
 from lstmbridge.report.samples import SAMPLES, Option, Sample, cell_of
 from lstmbridge.report.symbols import Recorder, Row, Term, equations
-from lstmbridge.targets.capability import CAPABILITIES, express, features_of
+from lstmbridge.targets.capability import CAPABILITIES, capability, express, features_of
 
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "LSTM": (
@@ -112,40 +114,60 @@ class Explanation:
 
 
 def kinds() -> dict[str, str]:
-    """Every kind that can be explained, with what its class says of itself."""
-    return {kind: _title(sample.cell) for kind, sample in SAMPLES.items()}
+    """Every kind of cell, and of block around one, with what its class says of itself."""
+    cells = {kind: _title(sample.cell) for kind, sample in SAMPLES.items()}
+    return cells | {kind: _title(around.block) for kind, around in AROUND.items()}
+
+
+def classes_of(kind: str) -> tuple[str, ...]:
+    """TensorFlow's classes that compute `kind`."""
+    return CLASSES[kind] if kind in CLASSES else AROUND[kind].classes
+
+
+def not_converted() -> dict[str, str]:
+    """Classes that are known by name and not converted, and why."""
+    return {row.name: row.reason for row in FOREIGN_CLASSES}
 
 
 def kind_called(name: str) -> str:
     """The kind that a user calls `name`: its own name, or that of a class of TensorFlow's.
 
     Raises:
+        CannotExpress: the class is known and not converted; it says why.
         UsageError: nothing is called so; it says what is called nearly so.
     """
-    classes = {own: kind for kind, names in CLASSES.items() for own in names}
-    spelled = {normal(own): kind for own, kind in (classes | {k: k for k in SAMPLES}).items()}
+    classes = {own: kind for kind in kinds() for own in classes_of(kind)}
+    spelled = {normal(own): kind for own, kind in (classes | {k: k for k in kinds()}).items()}
     alias = class_called(name)
     found = spelled.get(normal(name if alias is None else alias[1].name))
     if found is not None:
         return found
-    shown = {known.lower(): known for known in (*SAMPLES, *classes)}
+    foreign = foreign_called(name)
+    if foreign is not None:
+        raise CannotExpress(f"{foreign.name} is not converted: {foreign.reason}", where="explain")
+    shown = {known.lower(): known for known in (*kinds(), *classes)}
     near = [shown[n] for n in get_close_matches(name.lower(), shown, _NEAR, 0.5)]
     raise UsageError(
         f"there is no cell called {name!r}",
-        expected=f"one of {', '.join(SAMPLES)}, or a class of TensorFlow's",
+        expected=f"one of {', '.join(kinds())}, or a class of TensorFlow's",
         where="explain",
         advice=f"did you mean {' or '.join(near)}?" if near else "lstmbridge explain lists them",
     )
 
 
 def explain(name: str) -> Explanation:
-    """Explain the cell that a user calls `name`.
+    """Explain the cell, or the block around one, that a user calls `name`.
 
     Raises:
+        CannotExpress: the class is known and not converted.
         UsageError: there is none.
     """
     kind = kind_called(name)
-    sample = SAMPLES[kind]
+    return _explain_cell(SAMPLES[kind]) if kind in SAMPLES else _explain_around(kind, AROUND[kind])
+
+
+def _explain_cell(sample: Sample) -> Explanation:
+    kind = sample.cell.KIND
     step = step_of(cell_of(sample))
     options = {o: _changed(step, step_of(cell_of(sample, x))) for o, x in sample.options.items()}
     return Explanation(
@@ -159,6 +181,26 @@ def explain(name: str) -> Explanation:
         classes={own: _constants_of(own, sample) for own in CLASSES[kind]},
         orders={framework: ORDERS[kind].get(framework, ()) for framework in FRAMEWORKS},
         targets=tuple(said for target in CAPABILITIES for said in _targets(target, sample)),
+    )
+
+
+def _explain_around(kind: str, around: Around) -> Explanation:
+    step = around.step(around.fields)
+    rules = {target: capability(target, around.feature) for target in CAPABILITIES}
+    return Explanation(
+        kind=kind,
+        title=_title(around.block),
+        gates={},
+        states=(),
+        step=step,
+        options={
+            name: _changed(step, around.step((*around.fields, *more)))
+            for name, more in around.options.items()
+        },
+        constants=around.constants,
+        classes={own: {} for own in around.classes},
+        orders={},
+        targets=tuple(Said(target, (), rule.how, rule.reason) for target, rule in rules.items()),
     )
 
 
@@ -190,10 +232,10 @@ def _arrays(ops: Recorder, cell: Cell) -> Iterator[tuple[str, Row]]:
         yield array, ops.name(*names, width=cell.blocks[field].shape[-1])
 
 
-def _title(cell: type[Cell]) -> str:
+def _title(kind: type[object]) -> str:
     """The first sentence of the class's own description."""
-    text = " ".join((getdoc(cell) or "").split("\n\n")[0].split())
-    return text.replace("``", "").rstrip(".")
+    text = " ".join((getdoc(kind) or "").split("\n\n")[0].split())
+    return text.replace("`", "").rstrip(".")
 
 
 def _changed(before: Lines, after: Lines) -> dict[str, str]:

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstmbridge.gates import GateOrder
 from lstmbridge.report.explain import Explanation, Lines, Said
-from lstmbridge.report.picture import WIDTH
+from lstmbridge.report.layout import columns, wrapped
 
 _INDENT = 4
 
 
-def _columns(rows: Sequence[tuple[str, ...]], indent: int = _INDENT) -> list[str]:
-    """Rows under one another; the last column wraps within itself."""
-    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)][:-1]
-    room = WIDTH - indent - sum(widths)
-    lines = []
-    for *first, last in rows:
-        head = "".join(text.ljust(width) for text, width in zip(first, widths, strict=True))
-        for number, piece in enumerate(textwrap.wrap(last, room) or [""]):
-            front = head if number == 0 else " " * len(head)
-            lines.append(f"{' ' * indent}{front}{piece}".rstrip())
-    return lines
-
-
 def _equations(lines: Lines, indent: int = _INDENT) -> list[str]:
     width = max(len(left) for left in lines)
-    return [
-        line
-        for left, right in lines.items()
-        for line in textwrap.wrap(
-            f"{left:<{width}} = {right}",
-            WIDTH,
-            initial_indent=" " * indent,
-            subsequent_indent=" " * (indent + width + 3),
-            break_long_words=False,
-        )
-    ]
+    said = (f"{left:<{width}} = {right}" for left, right in lines.items())
+    return [line for text in said for line in wrapped(text, indent, hang=width + 3)]
 
 
 def _value(value: object) -> str:
@@ -55,7 +32,7 @@ def _classes(e: Explanation) -> list[str]:
             for fact, default in constants.items()
         )
         rows.append((name, ", ".join(said)))
-    return _columns(rows)
+    return columns(rows, _INDENT)
 
 
 def _orders(orders: Mapping[str, Sequence[GateOrder]]) -> list[str]:
@@ -68,7 +45,7 @@ def _orders(orders: Mapping[str, Sequence[GateOrder]]) -> list[str]:
             rows.append(("" if number else framework, letters + ours, order.tensors))
         if not own:
             rows.append((framework, "has no such cell", ""))
-    return _columns(rows)
+    return columns(rows, _INDENT)
 
 
 def _conditions(when: Sequence[str]) -> str:
@@ -89,48 +66,56 @@ def _targets(said: Sequence[Said]) -> list[str]:
         when = f"with {_conditions(s.when)}: " if s.when else ""
         reason = f", {s.reason}" if s.reason else ""
         rows.append((s.target if new else "", f"{when}{s.how}{reason}"))
-    return _columns(rows)
+    return columns(rows, _INDENT)
 
 
 def _legend(e: Explanation) -> str:
+    if not e.states:
+        return "each step: x what goes in, inner what the block inside gives, · the matrix product"
     old = " and ".join(e.states)
     new = " and ".join(f"{state}'" for state in e.states)
     shown = [f"{gate}~ the value of {gate}" for gate in e.gates if f"{gate}~" in e.step]
     return ", ".join([f"each step: {old} old, {new} new", *shown, "· the matrix product"])
 
 
+def _head(e: Explanation) -> list[str]:
+    lines = wrapped(f"{e.kind}: {e.title}", hang=0)
+    if e.gates:
+        gates = ", ".join(
+            letter if name.startswith("block") else f"{letter} ({name})"
+            for letter, name in e.gates.items()
+        )
+        lines += wrapped(f"gates {gates}", hang=0)
+        lines.append(f"state{'s' * (len(e.states) > 1)} {', '.join(e.states)}")
+    return lines
+
+
 def text(e: Explanation) -> str:
     """What `explain CELL` prints."""
-    gates = ", ".join(
-        letter if name.startswith("block") else f"{letter} ({name})"
-        for letter, name in e.gates.items()
-    )
-    lines = [
-        *textwrap.wrap(f"{e.kind}: {e.title}", WIDTH),
-        *textwrap.wrap(f"gates {gates}", WIDTH),
-        f"state{'s' * (len(e.states) > 1)} {', '.join(e.states)}",
-        "",
-        _legend(e),
-        *_equations(e.step),
-    ]
+    lines = [*_head(e), "", *wrapped(_legend(e)), *_equations(e.step)]
     for option, changed in e.options.items():
         lines += [f"  with {option}", *_equations(changed)]
-    if e.constants:
-        lines += ["", "constants that weights do not show"]
-        rows = [(name, f"in {', '.join(where)}") for name, where in e.constants.items()]
-        lines += _columns(rows)
-    lines += ["", "in TensorFlow 1, and what it takes unasked", *_classes(e)]
-    lines += ["", "how the gates lie side by side", *_orders(e.orders)]
-    lines += ["", "what becomes of it", *_targets(e.targets)]
+    constants = [(name, f"in {', '.join(where)}") for name, where in e.constants.items()]
+    parts = {
+        "constants that weights do not show": columns(constants, _INDENT) if constants else [],
+        "in TensorFlow 1, and what it takes unasked": _classes(e),
+        "how the gates lie side by side": _orders(e.orders) if e.orders else [],
+        "what becomes of it": _targets(e.targets),
+    }
+    for title, found in parts.items():
+        lines += ["", title, *found] if found else []
     return "\n".join(lines)
 
 
-def listing(kinds: Mapping[str, str], classes: Mapping[str, Sequence[str]]) -> str:
-    """What `explain` prints: every cell, and TensorFlow's classes that compute it."""
-    rows = [
-        (kind, f"{title}. {', '.join(classes.get(kind, ()))}") for kind, title in kinds.items()
-    ]
-    return "\n".join(_columns(rows, indent=0))
+def listing(
+    kinds: Mapping[str, str], classes: Mapping[str, Sequence[str]], left_out: Mapping[str, str]
+) -> str:
+    """What `explain` prints: every kind, TensorFlow's classes that compute it, and the rest."""
+    rows = [(kind, f"{title}. {', '.join(classes[kind])}") for kind, title in kinds.items()]
+    lines = [*columns(rows), "", "known and not converted"]
+    for name, reason in left_out.items():
+        lines += wrapped(f"{name}: {reason}", _INDENT)
+    return "\n".join(lines)
 
 
 def body(e: Explanation) -> dict[str, Any]:

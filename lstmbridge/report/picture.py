@@ -6,7 +6,6 @@ cell: what is drawn is what the cell's fields say of themselves.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import commonpath
@@ -14,9 +13,8 @@ from os.path import commonpath
 from lstmbridge.gates import ORDERS, Cut, GateBlocks, Weights
 from lstmbridge.model.blocks import Attachment
 from lstmbridge.model.cells import Cell
+from lstmbridge.report.layout import GLUE, WIDTH, wrapped
 
-WIDTH = 80
-"""Columns of the narrowest terminal that a picture is drawn for."""
 INDENT = 6
 """Columns that whoever prints a picture puts in front of it."""
 _PLAIN = str.maketrans(
@@ -124,10 +122,11 @@ def _heading(cell: Cell, gates: Sequence[str], scope: str) -> str:
         if len(sources) > 1:
             named[f"{field} in {len(sources)} tensors"] = None
         for source in sources if len(sources) == 1 else ():
-            named[f"{source.name.removeprefix(scope)} {shape_of(source.shape)}"] = None
+            named[f"{source.name.removeprefix(scope)}{GLUE}{shape_of(source.shape)}"] = None
     *rest, last = named
     said = f"{', '.join(rest)} and {last}" if rest else last
-    return f"{said}; {cell.dtype}, columns by gate:"
+    columns = ", columns by gate" if len(gates) > 1 else ""
+    return f"{said}; {cell.dtype}{columns}:"
 
 
 def _rows(cell: Cell, gates: Sequence[str]) -> list[_Row]:
@@ -207,7 +206,7 @@ def draw(cell: Cell) -> list[str]:
     lines: list[str] = []
     for gates in _tables(cell):
         heading = _heading(cell, gates, scope)
-        lines += textwrap.wrap(heading, WIDTH - INDENT) if lines else [heading]
+        lines += wrapped(heading, hang=0, width=WIDTH - INDENT) if lines else [heading]
         lines += _boxes(_heads(cell, gates), _rows(cell, gates))
     for field, stored in cell.blocks.items():
         if not isinstance(stored, GateBlocks):

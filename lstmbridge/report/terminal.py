@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from os.path import commonpath
 from typing import Any
@@ -22,7 +21,8 @@ from lstmbridge.contracts import (
 )
 from lstmbridge.model.blocks import Attachment, Layer
 from lstmbridge.model.facts import Basis, Fact
-from lstmbridge.report.picture import INDENT, WIDTH, draw, shape_of, stored_as
+from lstmbridge.report.layout import columns, wrapped
+from lstmbridge.report.picture import INDENT, draw, shape_of, stored_as
 
 _IGNORED_SHOWN = 12
 _DEPARTED_SHOWN = 4
@@ -36,18 +36,6 @@ def _plural(n: int, noun: str) -> str:
 
 def _say(value: object) -> str:
     return "none" if value is None else str(value)
-
-
-def _wrapped(text: str, indent: int) -> list[str]:
-    """`text` in lines that a narrow terminal holds, the later ones set in."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 4),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
@@ -97,26 +85,21 @@ def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
 
 def _layers(part: Part) -> list[str]:
     """A line for each cell and each block around cells, in columns."""
-    rows = [_row(place, part) for place in part.model.places]
-    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
-    return [
-        "    " + "".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return columns([_row(place, part) for place in part.model.places], indent=4)
 
 
 def _part(part: Part) -> list[str]:
     layers = part.model.layers
-    lines = ["", f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"]
-    lines += _layers(part)
+    title = f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"
+    lines = ["", *wrapped(title), *_layers(part)]
     lines += ["", "    facts"]
     for line in _grouped_facts(part.model.all_facts):
-        lines += _wrapped(line, INDENT)
+        lines += wrapped(line, INDENT)
     drawn: dict[tuple[str, ...], list[str]] = {}
     for layer in layers:
         drawn.setdefault(tuple(draw(layer.cell)), []).append(layer.name)
     for picture, names in drawn.items():
-        lines += ["", *_wrapped(f"{_several(names)}: {picture[0]}", 4)]
+        lines += ["", *wrapped(f"{_several(names)}: {picture[0]}", 4)]
         lines += [" " * INDENT + line for line in picture[1:]]
     return lines
 
@@ -125,9 +108,10 @@ def _left_aside(ignored: Sequence[Ignored], *, verbose: bool) -> list[str]:
     """Variables that are no part of a layer, those with one reason together."""
     groups: dict[str, list[Ignored]] = {}
     for x in ignored:
-        reason, of, whose = x.reason.rpartition(" of ")
-        own = of and x.name.startswith(whose)  # the name says it already
-        groups.setdefault(reason if own else x.reason, []).append(x)
+        whose = re.search(r" of ([^\s;,]+)", x.reason)
+        said = whose is not None and x.name.startswith(whose[1])  # by the name itself
+        reason = x.reason.replace(whose[0], "") if whose and said else x.reason
+        groups.setdefault(reason, []).append(x)
     lines = ["", f"not part of a layer: {_plural(len(ignored), 'variable')}"]
     left = len(ignored) if verbose else _IGNORED_SHOWN
     for reason, found in groups.items():
@@ -135,7 +119,7 @@ def _left_aside(ignored: Sequence[Ignored], *, verbose: bool) -> list[str]:
         left -= len(shown)
         if shown:
             width = max(len(x.name) for x in shown)
-            lines += _wrapped(reason, 4)
+            lines += wrapped(reason, 4)
             lines += [f"      {x.name:<{width}}  {shape_of(x.shape)}" for x in shown]
     hidden = 0 if verbose else len(ignored) - _IGNORED_SHOWN
     return [*lines, f"    ... {hidden:,} more with --verbose"] if hidden > 0 else lines
@@ -154,7 +138,7 @@ def inspection(i: Inspection, *, verbose: bool = False) -> str:
     if found.refusals:
         lines += ["", "not recognised"]
         for x in found.refusals:
-            lines += _wrapped(f"{x.where}: {x.reason}", 4)
+            lines += wrapped(f"{x.where}: {x.reason}", 4)
     return "\n".join(lines)
 
 

@@ -3,7 +3,8 @@
 Numbers sampled through a network cannot see a weight that is off in its last bit; reading can.
 Each block of the source must be there once, in the artifact's dtype, and nothing else may be.
 What the artifact need not store, because it is zero (a bias, a forget bias), may be left out,
-or be there as zeros.
+or be there as zeros. What it made of the source's blocks by exact algebra (`model.folding`) is
+held against the same algebra done here.
 """
 
 from __future__ import annotations
@@ -16,14 +17,10 @@ import numpy as np
 from lstmbridge.contracts import Ledger, LedgerReport
 from lstmbridge.gates import Array, GateBlocks
 from lstmbridge.model.blocks import Model
-from lstmbridge.model.cells import LSTM, Cell
-from lstmbridge.model.folding import projected_gate
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.folding import Derived, derived_blocks
 
 Key = tuple[str, str, str]
-
-FOLDED = "recurrent_folded"
-"""Recurrent weights with the projection multiplied in, (units, units): float64, rounded once."""
-
 
 _ADDED = frozenset({"bias", "recurrent_bias", "forget_bias"})
 """Blocks that are added to something."""
@@ -39,14 +36,12 @@ class Entry:
             ``"forget_bias"``.
         gate: its gate, or ``""``.
         values: the numbers, in the source's dtype.
-        folded: what stands for `values` under `FOLDED`, in float64; None: nothing does.
     """
 
     layer: str
     block: str
     gate: str
     values: Array
-    folded: Array | None = None
 
     @property
     def may_be_absent(self) -> bool:
@@ -55,28 +50,66 @@ class Entry:
         return zero and self.block in _ADDED
 
 
+@dataclass
+class _Books:
+    """What of the ledger is left, and what was found so far."""
+
+    left: dict[Key, Array]
+    different: list[str]
+    missing: list[str]
+
+    def compare(self, key: Key, wanted: Array, ulps: int = 0) -> None:
+        """Take the block `key` off the ledger; note what differs from `wanted`."""
+        problem = _difference(np.asarray(self.left.pop(key)), wanted, ulps)
+        self.different += [f"{_words(key)}: {problem}"] if problem else []
+
+
 def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
     """Compare every block.
 
     Args:
         model: the source.
-        ledger: see `contracts.Ledger`. `FOLDED` blocks may stand for the recurrent ones of a
-            projected cell, or beside them: then both are compared.
+        ledger: see `contracts.Ledger`. Blocks of `folding.derived_blocks` may stand for the
+            cell's own, or beside them: then both are compared.
     """
-    left = dict(ledger)
+    books = _Books(dict(ledger), different=[], missing=[])
     compared = 0
-    different: list[str] = []
-    missing: list[str] = []
+    accounted = {key for layer in model.layers for key in _derived(layer.name, layer.cell, books)}
     for entry in _entries(model):
-        found = list(_counterparts(entry, left))
-        if not found and not entry.may_be_absent:
-            missing.append(_words((entry.layer, entry.block, entry.gate)))
-        for key, actual, wanted, ulps in found:
-            problem = _difference(actual, wanted, ulps)
-            different += [f"{_words(key)}: {problem}"] if problem else []
-        compared += entry.values.size if found else 0
-    extra = tuple(_words(key) for key in left)
-    return LedgerReport(compared, tuple(different), tuple(missing), extra=extra)
+        key = (entry.layer, entry.block, entry.gate)
+        keys = _counterparts(entry, books.left)
+        for found in keys:
+            books.compare(found, entry.values)
+        if keys or key in accounted:
+            compared += entry.values.size
+        elif not entry.may_be_absent:
+            books.missing.append(_words(key))
+    extra = tuple(_words(key) for key in books.left)
+    return LedgerReport(compared, tuple(books.different), tuple(books.missing), extra=extra)
+
+
+def _derived(layer: str, cell: Cell, books: _Books) -> set[Key]:
+    """Compare what the artifact made of a cell's blocks; the blocks accounted for by it.
+
+    Copies account for nothing; but where there is one of them, they are all asked for.
+    """
+    accounted: set[Key] = set()
+    absent: list[Derived] = []
+    copied = False
+    for one in derived_blocks(cell):
+        key = (layer, one.block, one.gate)
+        if key in books.left:
+            books.compare(key, one.compute(), one.ulps)
+            copied |= one.is_copy
+            accounted |= set() if one.is_copy else {(layer, one.stands_for, one.gate)}
+        elif one.is_copy:
+            absent.append(one)
+    for one in absent if copied else ():
+        key = (layer, one.block, one.gate)
+        needless = one.block in _ADDED and not np.any(one.compute())
+        if key not in accounted and not needless:
+            books.missing.append(_words(key))
+    return accounted
 
 
 def _entries(model: Model) -> Iterator[Entry]:
@@ -91,10 +124,7 @@ def _cell_entries(name: str, cell: Cell) -> Iterator[Entry]:
     for field, stored in cell.blocks.items():
         if isinstance(stored, GateBlocks):
             for gate in stored:
-                folded = None
-                if field == "recurrent" and isinstance(cell, LSTM) and cell.projection is not None:
-                    folded = projected_gate(cell, gate)
-                yield Entry(name, field, gate, stored[gate], folded)
+                yield Entry(name, field, gate, stored[gate])
         else:
             yield Entry(name, field, "", stored.load())
     zeros = np.zeros(cell.units, cell.dtype)
@@ -107,19 +137,13 @@ def _cell_entries(name: str, cell: Cell) -> Iterator[Entry]:
         yield Entry(name, "forget_bias", "", np.full(cell.units, cell.facts["forget_bias"].value))
 
 
-def _counterparts(entry: Entry, left: dict[Key, Array]) -> Iterator[tuple[Key, Array, Array, int]]:
-    """Take the block out of `left`: its key, it, what it must be, within how many ulps."""
-    keys = [(entry.layer, entry.block, entry.gate)]
+def _counterparts(entry: Entry, left: Mapping[Key, Array]) -> list[Key]:
+    """Where the ledger has the block."""
+    key = (entry.layer, entry.block, entry.gate)
     if entry.block == "forget_bias":
         # under the gate that it is added to, or under none
-        keys = [key for key in left if key[:2] == keys[0][:2]]
-    for key in keys:
-        if key in left:
-            yield key, np.asarray(left.pop(key)), entry.values, 0
-    folded = (entry.layer, FOLDED, entry.gate)
-    if entry.folded is not None and folded in left:
-        # matrix products are summed in whatever order the machine likes
-        yield folded, np.asarray(left.pop(folded)), entry.folded, 1
+        return [one for one in left if one[:2] == key[:2]]
+    return [key] if key in left else []
 
 
 def _difference(actual: Array, wanted: Array, ulps: int) -> str:

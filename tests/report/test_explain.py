@@ -16,7 +16,16 @@ from lstmbridge.model.blocks import Layer, Model, Recurrent
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.forward import forward
 from lstmbridge.report import explained
-from lstmbridge.report.explain import CLASSES, explain, kind_called, kinds, step_of
+from lstmbridge.report.around import AROUND
+from lstmbridge.report.explain import (
+    CLASSES,
+    classes_of,
+    explain,
+    kind_called,
+    kinds,
+    not_converted,
+    step_of,
+)
 from lstmbridge.report.samples import SAMPLES
 from lstmbridge.targets.capability import CAPABILITIES, express, features_of
 
@@ -108,7 +117,7 @@ def test_constants_are_shown_where_they_act() -> None:
 
 
 def test_every_constant_of_every_cell_acts_somewhere() -> None:
-    for kind in kinds():
+    for kind in SAMPLES:
         assert all(explain(kind).constants.values())
 
 
@@ -174,7 +183,7 @@ def test_an_unknown_name_is_answered_with_near_ones() -> None:
         explain("qqqqqq")
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", [*SAMPLES, *AROUND])
 def test_the_text_fits_a_narrow_terminal_and_ends_no_line_in_blanks(kind: str) -> None:
     lines = explained.text(explain(kind)).splitlines()
     assert max(map(len, lines)) <= 80
@@ -189,11 +198,33 @@ def test_frameworks_letters_stand_side_by_side() -> None:
 
 
 def test_the_listing_names_every_kind_and_its_classes() -> None:
-    listing = explained.listing(kinds(), CLASSES)
+    classes = {kind: classes_of(kind) for kind in kinds()}
+    listing = explained.listing(kinds(), classes, not_converted())
     words = set(re.findall(r"\w+", listing))
-    assert set(SAMPLES) <= words
-    assert {name for names in CLASSES.values() for name in names} <= words
+    assert {*SAMPLES, *AROUND} <= words
+    assert {name for names in classes.values() for name in names} <= words
+    assert "PhasedLSTMCell: it takes two inputs" in listing
     assert max(map(len, listing.splitlines())) <= 80
+
+
+def test_a_class_that_is_not_converted_is_answered_with_the_reason() -> None:
+    with pytest.raises(CannotExpress, match="PhasedLSTMCell is not converted: it takes two"):
+        explain("phased_lstm")
+
+
+def test_a_highway_and_a_projection_are_explained_like_cells() -> None:
+    highway = explain("HighwayWrapper")
+    assert highway.step == {
+        "t1": "sigmoid(x·carry_kernel + carry_bias)",
+        "output": "x * t1 + inner * (1 - t1)",
+    }
+    assert (
+        "sigmoid(x·transform_kernel + transform_bias)"
+        in highway.options["transform gate"]["output"]
+    )
+    assert explain("OutputProjectionWrapper").step == {"output": "x·kernel + bias"}
+    for name in AROUND:
+        assert {s.how for s in explain(name).targets} == {"native"}
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

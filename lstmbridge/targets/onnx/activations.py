@@ -1,9 +1,9 @@
-"""Activations that ONNX's `LSTM` operator knows, by TensorFlow's names. Data and one rule.
+"""Activations that ONNX's recurrent operators know, by TensorFlow's names. Data and one rule.
 
-Only those whose arithmetic ONNX Runtime's CPU operator was measured to do within rounding of the
-float64 definition stand here (a test repeats it); the capability table sends the others to the
-stepped form. `Elu` and `HardSigmoid` are used with the operator's own defaults (alpha 1; alpha
-0.2, beta 0.5), which are TensorFlow's and Keras 2's constants. `Affine` has no default.
+Only those whose arithmetic ONNX Runtime's CPU operators were measured to do within rounding of
+the float64 definition stand here (a test repeats it); the capability table sends the others to
+the stepped form. `Elu` and `HardSigmoid` are used with the operator's own defaults (alpha 1;
+alpha 0.2, beta 0.5), which are TensorFlow's and Keras 2's constants. `Affine` has no default.
 """
 
 from __future__ import annotations
@@ -33,23 +33,21 @@ NATIVE: Mapping[str, OnnxActivation] = {
     "linear": OnnxActivation("Affine", alpha=1.0, beta=0.0, explicit=True),
 }
 
-_DEFAULT = ("Sigmoid", "Tanh", "Tanh")
 
-
-def activation_attributes(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Attributes of an LSTM node; empty where every direction has the operator's defaults.
+def activation_attributes(wanted: Sequence[str], defaults: Sequence[str]) -> dict[str, Any]:
+    """Attributes of a recurrent node; empty where every direction has the operator's defaults.
 
     Args:
-        pairs: per direction (gate activation, activation), TensorFlow's names.
+        wanted: TensorFlow's names in the operator's order, one direction after the other.
+        defaults: those of one direction that need not be said.
 
     The operator takes alphas and betas off one list each, in the order of the activations that
     take one: so where one must be said, all are.
     """
-    chosen = [NATIVE[name] for gate, act in pairs for name in (gate, act, act)]
-    names = [one.name for one in chosen]
-    if names == list(_DEFAULT) * len(pairs):
+    if list(wanted) == list(defaults) * (len(wanted) // len(defaults)):
         return {}
-    attributes: dict[str, Any] = {"activations": names}
+    chosen = [NATIVE[name] for name in wanted]
+    attributes: dict[str, Any] = {"activations": [one.name for one in chosen]}
     if any(one.explicit for one in chosen):
         alphas = [one.alpha for one in chosen if one.alpha is not None]
         betas = [one.beta for one in chosen if one.beta is not None]

@@ -1,29 +1,29 @@
 """Weights read back from an ONNX file's own nodes, in the model's orientation.
 
 A layer is found from its final states: the graph is walked back from ``layer0_h`` and
-``layer0_c`` to the `LSTM` or `Scan` node that gives them. What the writer knew is not used; the
-model says how wide the blocks are and nothing else. A layer that cannot be found is left out:
-whoever compares reports its blocks as missing.
+``layer0_c`` to the `LSTM`, `GRU`, `RNN` or `Scan` that gives them. What the writer knew is not
+used; the model says how wide the blocks are and nothing else. A layer that cannot be found is
+left out: whoever compares reports its blocks as missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from lstmbridge.errors import SourceUnreadable
-from lstmbridge.gates import ONNX_LSTM, ONNX_PEEPHOLE, Array, GateBlocks
+from lstmbridge.gates import Array, GateBlocks
 from lstmbridge.model.blocks import Attachment, Layer, Model
 from lstmbridge.model.cells import Cell
+from lstmbridge.model.folding import FOLDED, FORGET_BIAS, FORGET_GATE
+from lstmbridge.targets.onnx.operators import OPERATORS, B, Operator, P, R, W
 from lstmbridge.targets.onnx.reading import OnnxFile
 
 Entries = dict[tuple[str, str, str], Array]
-FOLDED = "recurrent_folded"
-"""Block of recurrent weights that a projection was multiplied into (`model.folding`)."""
-
+_RECURRENT = frozenset({"Scan", *(operator.name for operator in OPERATORS.values())})
 _THROUGH = {"Squeeze": 0, "Gather": 0, "Where": 1, "MatMul": 0, "Identity": 0, "Cast": 0}
 """Operators between a recurrent node and a final state, and the input to follow."""
 
@@ -33,7 +33,7 @@ class _Origin:
     """The recurrent node behind a final state.
 
     Attributes:
-        node: an `LSTM` or a `Scan`.
+        node: one of ONNX's recurrent operators, or a `Scan`.
         output: which of its outputs.
         direction: row of the node's direction axis.
         factor: the initializer that a MatMul on the way multiplies by.
@@ -65,12 +65,12 @@ class LedgerReader:
             nodes = {id(one.node) for one in origins.values() if one is not None}
             if len(nodes) != 1 or None in origins.values():
                 continue
-            h, c = origins.get("h"), origins.get("c")
             one = next(iter(origins.values()))
+            operator = OPERATORS.get(layer.cell.KIND)
             if one is not None and one.node.op_type == "Scan":
                 entries.update(self._scan(layer, one.node))
-            elif h is not None and c is not None and (h.output, c.output) == (1, 2):
-                entries.update(self._lstm(layer, layer.cell, h))
+            elif one is not None and operator is not None and _says(operator, origins):
+                entries.update(self._native(layer, operator, one))
         for attachment in model.attachments:
             entries.update(self._attached(attachment))
         return entries
@@ -91,7 +91,7 @@ class LedgerReader:
             node = self._makers.get(output)
             if node is None:
                 return None
-            if node.op_type in {"LSTM", "Scan"}:
+            if node.op_type in _RECURRENT:
                 return _Origin(node, list(node.output).index(output), direction, factor)
             if node.op_type not in _THROUGH or len(node.input) <= _THROUGH[node.op_type]:
                 return None
@@ -112,16 +112,14 @@ class LedgerReader:
             )
         return array
 
-    def _lstm(self, layer: Layer, cell: Cell, origin: _Origin) -> Entries:
-        key = layer.name
-        inputs = [*origin.node.input, *[""] * 8][:8]
-        d, units = origin.direction, cell.units
-        w, r = self._tensor(inputs[1], 3), self._tensor(inputs[2], 3)
-        b = self._tensor(inputs[3], 2) if inputs[3] else None
+    def _native(self, layer: Layer, operator: Operator, origin: _Origin) -> Entries:
+        key, cell, d, units = layer.name, layer.cell, origin.direction, layer.cell.units
+        inputs = [*origin.node.input, *[""] * (P + 1)][: P + 1]
+        w, r = self._tensor(inputs[W], 3), self._tensor(inputs[R], 3)
         entries: Entries = {}
         for name, fused in (("W", w), ("R", r)):
-            self._check(name, fused, d, 4 * units)
-        for k, gate in enumerate(ONNX_LSTM.gates):
+            self._check(operator, name, fused, d, len(operator.order.gates) * units)
+        for k, gate in enumerate(operator.order.gates):
             rows = slice(k * units, (k + 1) * units)
             entries[key, "kernel", gate] = w[d, rows, : cell.input_size].T
             if origin.factor is None:
@@ -130,35 +128,42 @@ class LedgerReader:
                 entries[key, FOLDED, gate] = r[d, rows].T
             if w.shape[2] > cell.input_size:
                 entries[key, "recurrent", gate] = w[d, rows, cell.input_size :].T
-        entries.update(self._bias(layer, b, d, w.dtype))
-        if inputs[7]:
-            p = self._tensor(inputs[7], 2)
-            self._check("P", p, d, 3 * units)
-            for k, gate in enumerate(ONNX_PEEPHOLE.gates):
+        entries.update(self._bias(layer, operator, inputs[B], d, w.dtype))
+        if operator.peephole is not None and inputs[P]:
+            p = self._tensor(inputs[P], 2)
+            self._check(operator, "P", p, d, len(operator.peephole.gates) * units)
+            for k, gate in enumerate(operator.peephole.gates):
                 entries[key, "peephole", gate] = p[d, k * units : (k + 1) * units]
         if origin.factor is not None:
             entries[key, "projection", ""] = self._tensor(origin.factor, 2)
         return entries
 
-    def _bias(self, layer: Layer, b: Array | None, d: int, dtype: np.dtype[np.generic]) -> Entries:
-        """Wb is the stored bias, Rb the forget bias; B left out is zeros."""
-        cell, key, units = layer.cell, layer.name, layer.cell.units
-        both = np.zeros((d + 1, 8 * units), dtype) if b is None else b
-        self._check("B", both, d, 8 * units)
+    def _bias(
+        self, layer: Layer, operator: Operator, b: str, d: int, dtype: np.dtype[np.generic]
+    ) -> Entries:
+        """Wb is the stored bias, Rb what is kept apart from it; B left out is zeros."""
+        cell, key, units, gates = layer.cell, layer.name, layer.cell.units, operator.order.gates
+        width = 2 * len(gates) * units
+        both = self._tensor(b, 2) if b else np.zeros((d + 1, width), dtype)
+        self._check(operator, "B", both, d, width)
+        apart = FORGET_BIAS if FORGET_BIAS in cell.facts else "recurrent_bias"
         entries: Entries = {}
-        for k, gate in enumerate(ONNX_LSTM.gates):
+        for k, gate in enumerate(gates if b else [g for g in gates if g in cell.GATES]):
             stored = both[d, k * units : (k + 1) * units]
-            added = both[d, (4 + k) * units : (5 + k) * units]
+            added = both[d, (len(gates) + k) * units :][:units]
             if "bias" in cell.blocks or stored.any():
                 entries[key, "bias", gate] = stored
-            if gate == "f" or added.any():
-                entries[key, "forget_bias", gate] = added
+            asked = apart in cell.blocks or gate == FORGET_GATE or gate not in cell.GATES
+            if asked or added.any():
+                entries[key, apart, gate] = added
         return entries
 
-    def _check(self, name: str, tensor: Array, direction: int, width: int) -> None:
+    def _check(
+        self, operator: Operator, name: str, tensor: Array, direction: int, width: int
+    ) -> None:
         if direction >= tensor.shape[0] or tensor.shape[1] != width:
             raise SourceUnreadable(
-                f"an LSTM node's {name} has the shape {tensor.shape}",
+                f"a node {operator.name} has a {name} of the shape {tensor.shape}",
                 expected=f"at least {direction + 1} directions of {width}",
                 where=str(self._file.path),
             )
@@ -190,6 +195,17 @@ class LedgerReader:
                 past = maker.op_type == "MatMul"
                 maker = None if past else self._makers.get(maker.input[0])
         yield from sorted(names & self._stored)
+
+
+def _says(operator: Operator, origins: Mapping[str, _Origin | None]) -> bool:
+    """Whether each state comes from where the operator gives it."""
+    return all(
+        one is not None
+        and one.node.op_type == operator.name
+        and state in operator.states
+        and one.output == operator.output(state)
+        for state, one in origins.items()
+    )
 
 
 def _labels(cell: Cell) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -1,4 +1,4 @@
-"""A layer, or both directions of one, as a single native `LSTM` node.
+"""A layer, or both directions of one, as a single native `LSTM`, `GRU` or `RNN` node.
 
 A projection h = m P is exact algebra around the operator: its recurrent weights become P U, it
 carries m (H wide), and a MatMul by P follows. A fed initial h has no m; so its contribution to
@@ -14,33 +14,19 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.model.blocks import Layer
-from lstmbridge.model.cells import LSTM
+from lstmbridge.model.cells import Cell
 from lstmbridge.targets.onnx import weights
 from lstmbridge.targets.onnx.activations import activation_attributes
 from lstmbridge.targets.onnx.builder import Weight
 from lstmbridge.targets.onnx.flow import Network
-
-
-def lstm_of(layer: Layer) -> LSTM:
-    """The layer's cell, which is an LSTM.
-
-    Raises:
-        TypeError: it is not: the capability table sends only LSTMs here.
-    """
-    if not isinstance(layer.cell, LSTM):
-        raise TypeError(f"{layer.name} is a {layer.cell.KIND}, not an LSTM")
-    return layer.cell
+from lstmbridge.targets.onnx.operators import LENGTHS, OPERATORS, STATES, B, Operator, P, R, W
 
 
 def fusible(forward: Layer, backward: Layer) -> bool:
     """Whether two native layers fit into one bidirectional node."""
-    one, other = lstm_of(forward), lstm_of(backward)
-    return (
-        one.units == other.units
-        and one.projection is None
-        and other.projection is None
-        and (one.peephole is None) == (other.peephole is None)
-    )
+    cells = forward.cell, backward.cell
+    same = {(_operator(c), c.units, "peephole" in c.blocks, _resets_after(c)) for c in cells}
+    return len(same) == 1 and not any("projection" in cell.blocks for cell in cells)
 
 
 def emit_native(net: Network, layers: Sequence[Layer], x: str, direction: str) -> str:
@@ -56,53 +42,76 @@ def emit_native(net: Network, layers: Sequence[Layer], x: str, direction: str) -
         The outputs (time, batch, features of all directions).
     """
     name = layers[0].name if len(layers) == 1 else f"{layers[0].name}_{layers[1].name}"
-    outputs = [net.graph.unique(f"{name}/{part}") for part in ("Y", "Y_h", "Y_c")]
+    operator = _operator(layers[0].cell)
+    y, *last = (
+        net.graph.unique(f"{name}/{part}") for part in ("Y", *(f"Y_{s}" for s in operator.states))
+    )
     seen = _with_first_h(net, layers[0], x, direction)
     inputs = _inputs(net, layers, name, seen)
-    net.graph.node("LSTM", inputs, name, outputs=outputs, **_attributes(layers, direction))
-    y, y_h, y_c = outputs
+    attributes = _attributes(layers, direction)
+    net.graph.node(operator.name, inputs, name, outputs=[y, *last], **attributes)
     for index, layer in enumerate(layers):
-        for state, value in (("h", y_h), ("c", y_c)):
+        for state, value in zip(operator.states, last, strict=True):
             _add_final(net, layer, state, value, index if len(layers) == 2 else None)
     if len(layers) == 2:
         beside = net.graph.node("Transpose", [y], f"{name}/directions", perm=[0, 2, 1, 3])
         width = sum(layer.cell.units for layer in layers)
         return net.graph.node("Reshape", [beside, net.graph.ints(0, 0, width)], f"{name}/beside")
-    return _project(net, lstm_of(layers[0]), net.graph.squeeze(y, 1, f"{name}/steps"), name)
+    return _project(net, layers[0].cell, net.graph.squeeze(y, 1, f"{name}/steps"), name)
+
+
+def _operator(cell: Cell) -> Operator:
+    return OPERATORS[cell.KIND]
+
+
+def _resets_after(cell: Cell) -> bool:
+    return "reset_after" in cell.facts and bool(cell.facts["reset_after"].value)
 
 
 def _attributes(layers: Sequence[Layer], direction: str) -> dict[str, Any]:
     """Only what differs from the operator's defaults: a provider may refuse a node for more."""
-    cells = map(lstm_of, layers)
-    pairs = [(cell.gate_activation.value, cell.activation.value) for cell in cells]
-    attributes = activation_attributes(pairs) | {"hidden_size": layers[0].cell.units}
-    return attributes if direction == "forward" else attributes | {"direction": direction}
+    operator = _operator(layers[0].cell)
+    wanted = [
+        str(layer.cell.facts[fact].value) if fact in layer.cell.facts else default
+        for layer in layers
+        for fact, default in zip(operator.activations, operator.defaults, strict=True)
+    ]
+    attributes = activation_attributes(wanted, operator.defaults)
+    attributes["hidden_size"] = layers[0].cell.units
+    if direction != "forward":
+        attributes["direction"] = direction
+    if _resets_after(layers[0].cell):
+        attributes["linear_before_reset"] = 1
+    return attributes
 
 
 def _inputs(net: Network, layers: Sequence[Layer], name: str, x: str) -> list[str]:
-    """X, W, R, B, sequence_lens, initial_h, initial_c, P; what is not there is ""."""
+    """X, W, R, B, sequence_lens, the initial states and P; what is not there is ""."""
     g = net.graph
-    cells = tuple(map(lstm_of, layers))
-    with_recurrent = cells[0].projection is not None and net.fed(layers[0], "h") is not None
+    cells, operator = tuple(layer.cell for layer in layers), _operator(layers[0].cell)
+    projected = "projection" in cells[0].blocks
 
     def stored(kind: str, weight: Weight) -> str:
         return net.shared(cells, kind, lambda: g.weight(weight))
 
-    kernel = weights.kernel_weight(f"{name}/W", cells, g.dtype, with_recurrent=with_recurrent)
-    inputs = [
-        x,
-        stored("W", kernel),
-        stored("R", weights.recurrent_weight(f"{name}/R", cells, g.dtype)),
-        "",
-        net.lengths or "",
-        "" if cells[0].projection is not None else _initial(net, layers, "h"),
-        _initial(net, layers, "c"),
-        "",
-    ]
+    kernel = weights.kernel_weight(
+        f"{name}/W",
+        operator,
+        cells,
+        g.dtype,
+        with_recurrent=projected and net.fed(layers[0], "h") is not None,
+    )
+    inputs = [x] + [""] * P
+    inputs[W] = stored("W", kernel)
+    inputs[R] = stored("R", weights.recurrent_weight(f"{name}/R", operator, cells, g.dtype))
     if any(weights.needs_bias(cell) for cell in cells):
-        inputs[3] = stored("B", weights.bias_weight(f"{name}/B", cells, g.dtype))
-    if cells[0].peephole is not None:
-        inputs[7] = stored("P", weights.peephole_weight(f"{name}/P", cells, g.dtype))
+        inputs[B] = stored("B", weights.bias_weight(f"{name}/B", operator, cells, g.dtype))
+    inputs[LENGTHS] = net.lengths or ""
+    for place, state in enumerate(operator.states, STATES):
+        inputs[place] = "" if projected and state == "h" else _initial(net, layers, state)
+    if operator.peephole is not None and "peephole" in cells[0].blocks:
+        gates = operator.peephole.gates
+        inputs[P] = stored("P", weights.peephole_weight(f"{name}/P", gates, cells, g.dtype))
     while not inputs[-1]:
         inputs.pop()
     return inputs
@@ -124,7 +133,7 @@ def _initial(net: Network, layers: Sequence[Layer], state: str) -> str:
 def _with_first_h(net: Network, layer: Layer, x: str, direction: str) -> str:
     """`x` with the fed h0 of a projected cell beside its first step, zeros beside the others."""
     h0 = net.initial(layer, "h")
-    if lstm_of(layer).projection is None or h0 is None:
+    if "projection" not in layer.cell.blocks or h0 is None:
         return x
     g, name = net.graph, layer.initial_name("h")
     others = net.once(
@@ -139,8 +148,8 @@ def _with_first_h(net: Network, layer: Layer, x: str, direction: str) -> str:
     return g.node("Concat", [x, padded], f"{layer.name}/inputs", axis=2)
 
 
-def _project(net: Network, cell: LSTM, value: str, name: str, output: str = "") -> str:
-    if cell.projection is None:
+def _project(net: Network, cell: Cell, value: str, name: str, output: str = "") -> str:
+    if "projection" not in cell.blocks:
         return value
     g = net.graph
     weight = weights.projection_weight(f"{name}/projection", cell, g.dtype)
@@ -150,15 +159,15 @@ def _project(net: Network, cell: LSTM, value: str, name: str, output: str = "") 
 
 def _add_final(net: Network, layer: Layer, state: str, value: str, index: int | None) -> None:
     """The last valid state of a layer; `index`: its direction in a bidirectional node."""
-    g = net.graph
+    g, projected = net.graph, "projection" in layer.cell.blocks
 
     def produce(output: str) -> str:
         name = f"{layer.name}/last_{state}"
         if index is not None:
             at = g.constant(f"int/{index}", np.array(index, np.int64))
             return g.node("Gather", [value, at], name, outputs=[output], axis=0)
-        if state == "c" or lstm_of(layer).projection is None:
+        if state == "c" or not projected:
             return g.squeeze(value, 0, name, output=output)
-        return _project(net, lstm_of(layer), g.squeeze(value, 0, name), layer.name, output)
+        return _project(net, layer.cell, g.squeeze(value, 0, name), layer.name, output)
 
     net.final(layer, state, produce)

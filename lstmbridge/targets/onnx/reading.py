@@ -60,15 +60,16 @@ class OnnxFile:
             )
         return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(dims)
 
-    def external_files(self) -> tuple[Path, ...]:
-        """The files beside this one that hold initializers."""
+    def external_files(self) -> tuple[str, ...]:
+        """Names of the files beside this one that hold initializers."""
         names = {
             entry.value
             for tensor in self.proto.graph.initializer
             for entry in tensor.external_data
             if tensor.data_location == onnx.TensorProto.EXTERNAL and entry.key == "location"
         }
-        return tuple(self.path.with_name(Path(name).name) for name in sorted(names) if name)
+        # a name that is a path is refused when its numbers are asked for
+        return tuple(sorted(name for name in names - {"", ".."} if Path(name).name == name))
 
     def _dtype(self, tensor: onnx.TensorProto) -> np.dtype[Any]:
         try:
@@ -187,6 +188,7 @@ def artifact_of(file: OnnxFile) -> Artifact:
         precision=_precision(signature),
         expressions=_expressions(metadata.get(EXPRESSIONS, "[]")),
         metadata={key: text for key, text in metadata.items() if not key.startswith(OWN)},
+        beside=file.external_files(),
     )
 
 

@@ -37,7 +37,7 @@ class OnnxTarget:
     def write(
         self, model: Model, path: Path, options: TargetOptions, metadata: Mapping[str, str]
     ) -> Artifact:
-        """Write `path` and, where the weights exceed protobuf's 2 GiB, `files(path)[1]`.
+        """Write `path` and, where the weights exceed protobuf's 2 GiB, a file beside it.
 
         The model names its data file by `path`'s own name: whoever writes to a temporary place
         first does so in a temporary folder, under the final name.
@@ -52,7 +52,7 @@ class OnnxTarget:
         dtype = precision_of(model, options)
         versions = _versions(options)
         plan = plan_graph(model, dtype, versions[0], options)
-        write_model(plan, model, path, versions, metadata)
+        beside = write_model(plan, model, path, versions, metadata)
         return Artifact(
             path=path,
             target=self.name,
@@ -60,6 +60,7 @@ class OnnxTarget:
             precision=dtype.name,
             expressions=plan.expressions,
             metadata=dict(metadata),
+            beside=beside,
         )
 
     def read(self, path: Path) -> Artifact | None:
@@ -76,8 +77,7 @@ class OnnxTarget:
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The weights that the file's nodes hold, by (layer, block, gate).
 
-        Recurrent weights into which a projection was multiplied have the block
-        ``recurrent_folded``: `model.folding` says what they must be.
+        Blocks that were made by algebra are among them: `model.folding.derived_blocks`.
 
         Raises:
             SourceUnreadable: the file is not ONNX, or its weights have impossible shapes.
@@ -114,13 +114,6 @@ class OnnxTarget:
 
         needed = [spec.name for spec in artifact.signature.inputs if not spec.optional]
         return loading_code(artifact.path) if needed == ["inputs"] else ""
-
-    def files(self, path: Path) -> tuple[Path, ...]:
-        """The files of the artifact at `path`: itself, and its external data if it has any."""
-        from lstmbridge.targets.onnx.reading import open_onnx
-
-        file = open_onnx(path)
-        return (path,) if file is None else (path, *file.external_files())
 
 
 def precision_of(model: Model, options: TargetOptions) -> np.dtype[Any]:

@@ -1,10 +1,11 @@
-"""The tensors W, R, B and P of ONNX's `LSTM` operator, as recipes over a model's blocks.
+"""The tensors W, R, B and P of ONNX's recurrent operators, as recipes over a cell's blocks.
 
-Shapes as in the operator's specification, D directions, H units, I input features:
-W (D, 4H, I), R (D, 4H, H), B (D, 8H), P (D, 3H); gates i, o, f, c, in P i, o, f.
+Shapes as in the operators' specifications, D directions, G gates, H units, I input features:
+W (D, G H, I), R (D, G H, H), B (D, 2 G H), P (D, 3 H); the gates' orders stand in `operators`.
 
 Nothing is folded but a projection: the stored bias stands bit for bit in the first half of B
-(the operator's Wb), the forget bias in the second half's f block (Rb): the operator adds both.
+(the operator's Wb). In the second (Rb) stands what a source keeps apart: the forget bias of an
+LSTM, the recurrent bias of a GRU. The operator adds both.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.errors import CannotExpress
-from lstmbridge.gates import ONNX_LSTM, ONNX_PEEPHOLE, Array
-from lstmbridge.model.cells import LSTM
-from lstmbridge.model.folding import projected_gate
+from lstmbridge.gates import Array, GateBlocks, Weights
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.folding import forget_bias_of, gate_block, projected_gate
 from lstmbridge.targets.onnx.builder import Weight
+from lstmbridge.targets.onnx.operators import Operator
 
 ROWS_AT_ONCE = 16
 """Rows of a block that are transposed together; measured to be the fastest (7 x a plain copy)."""
@@ -82,75 +84,97 @@ def _stack(
     return Weight(name, shape, dtype, build)
 
 
+def _block(cell: Cell, field: str, gate: str) -> Array:
+    """The numbers of `gate` in `field`; zeros where the cell has none."""
+    block = gate_block(cell, field, gate)
+    return np.zeros(cell.shapes()[field], cell.dtype) if block is None else block
+
+
 def kernel_weight(
-    name: str, cells: Sequence[LSTM], dtype: np.dtype[Any], *, with_recurrent: bool
+    name: str,
+    operator: Operator,
+    cells: Sequence[Cell],
+    dtype: np.dtype[Any],
+    *,
+    with_recurrent: bool,
 ) -> Weight:
     """W. `with_recurrent`: the recurrent weights follow as further input columns.
 
     They serve a projected cell whose initial h is fed: see `native`.
     """
-    first = cells[0]
+    first, gates = cells[0], operator.order.gates
     columns = first.input_size + (first.output_size if with_recurrent else 0)
 
-    def fill(d: int, _k: int, gate: str) -> Any:
-        kernel = cells[d].kernel[gate]
+    def fill(d: int, _k: int, gate: str) -> Array:
+        kernel = _block(cells[d], "kernel", gate)
         if not with_recurrent:
             return kernel
-        return np.concatenate([kernel, cells[d].recurrent[gate]])
+        return np.concatenate([kernel, _block(cells[d], "recurrent", gate)])
 
-    shape = (len(cells), 4 * first.units, columns)
-    return _stack(name, shape, dtype, fill, ONNX_LSTM.gates)
+    return _stack(name, (len(cells), len(gates) * first.units, columns), dtype, fill, gates)
 
 
-def recurrent_weight(name: str, cells: Sequence[LSTM], dtype: np.dtype[Any]) -> Weight:
+def recurrent_weight(
+    name: str, operator: Operator, cells: Sequence[Cell], dtype: np.dtype[Any]
+) -> Weight:
     """R; where there is a projection P, the product with it (float64, rounded once)."""
-    units = cells[0].units
+    units, gates = cells[0].units, operator.order.gates
 
-    def fill(d: int, _k: int, gate: str) -> Any:
-        cell = cells[d]
-        return cell.recurrent[gate] if cell.projection is None else projected_gate(cell, gate)
+    def fill(d: int, _k: int, gate: str) -> Array:
+        if "projection" in cells[d].blocks:
+            return projected_gate(cells[d], gate)
+        return _block(cells[d], "recurrent", gate)
 
-    return _stack(name, (len(cells), 4 * units, units), dtype, fill, ONNX_LSTM.gates)
+    return _stack(name, (len(cells), len(gates) * units, units), dtype, fill, gates)
 
 
-def needs_bias(cell: LSTM) -> bool:
+def needs_bias(cell: Cell) -> bool:
     """Whether B says anything: a forget bias, or a stored bias that is not +0 throughout."""
-    if cell.forget_bias.value:
-        return True
-    return cell.bias is not None and any(cell.bias[g].tobytes().strip(b"\0") for g in cell.bias)
+    for field in ("bias", "recurrent_bias"):
+        stored = cell.blocks.get(field)
+        if isinstance(stored, GateBlocks) and any(
+            stored[g].tobytes().strip(b"\0") for g in stored
+        ):
+            return True
+    return any(forget_bias_of(cell, gate) for gate in cell.GATES)
 
 
-def bias_weight(name: str, cells: Sequence[LSTM], dtype: np.dtype[Any]) -> Weight:
-    """B: the stored biases, then zeros but for the forget bias."""
-    units = cells[0].units
+def bias_weight(
+    name: str, operator: Operator, cells: Sequence[Cell], dtype: np.dtype[Any]
+) -> Weight:
+    """B: the stored biases, then what a source keeps apart from them."""
+    units, gates = cells[0].units, operator.order.gates
 
-    def fill(d: int, k: int, gate: str) -> Any:
-        bias = cells[d].bias
-        if k < len(ONNX_LSTM.gates):
-            return np.zeros(units, dtype) if bias is None else bias[gate]
-        return np.full(units, cells[d].forget_bias.value if gate == "f" else 0.0)
+    def fill(d: int, k: int, gate: str) -> Array:
+        if k < len(gates):
+            return _block(cells[d], "bias", gate)
+        if "recurrent_bias" in cells[d].blocks:
+            return _block(cells[d], "recurrent_bias", gate)
+        return np.full(units, forget_bias_of(cells[d], gate))
 
-    return _stack(name, (len(cells), 8 * units), dtype, fill, ONNX_LSTM.gates * 2)
+    return _stack(name, (len(cells), 2 * len(gates) * units), dtype, fill, gates * 2)
 
 
-def peephole_weight(name: str, cells: Sequence[LSTM], dtype: np.dtype[Any]) -> Weight:
+def peephole_weight(
+    name: str, gates: Sequence[str], cells: Sequence[Cell], dtype: np.dtype[Any]
+) -> Weight:
     """P; zeros in a direction that has none."""
     units = cells[0].units
 
-    def fill(d: int, _k: int, gate: str) -> Any:
-        peephole = cells[d].peephole
-        return np.zeros(units, dtype) if peephole is None else peephole[gate]
+    def fill(d: int, _k: int, gate: str) -> Array:
+        return _block(cells[d], "peephole", gate)
 
-    return _stack(name, (len(cells), 3 * units), dtype, fill, ONNX_PEEPHOLE.gates)
+    return _stack(name, (len(cells), len(gates) * units), dtype, fill, gates)
 
 
-def projection_weight(name: str, cell: LSTM, dtype: np.dtype[Any]) -> Weight:
+def projection_weight(name: str, cell: Cell, dtype: np.dtype[Any]) -> Weight:
     """The projection (H, P), as stored.
 
     Raises:
         ValueError: the cell has none.
     """
-    projection = cell.projection
-    if projection is None:
+    projection = cell.blocks.get("projection")
+    if projection is None or isinstance(projection, GateBlocks):
         raise ValueError("the cell has no projection")
-    return Weight(name, projection.shape, dtype, lambda: cast(name, projection.load(), dtype))
+    stored: Weights = projection
+    return Weight(name, stored.shape, dtype, lambda: cast(name, stored.load(), dtype))

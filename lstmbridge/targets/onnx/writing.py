@@ -14,10 +14,10 @@ from onnx import helper
 
 import lstmbridge
 from lstmbridge.contracts import Expression
-from lstmbridge.gates import ONNX_LSTM
 from lstmbridge.model.blocks import Model
 from lstmbridge.targets.onnx.builder import Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.operators import OPERATORS
 from lstmbridge.targets.onnx.wire import tensor_size, write_stream
 
 OWN = "lstmbridge.onnx."
@@ -39,7 +39,7 @@ def data_file(path: Path) -> Path:
 
 def write_model(
     plan: Plan, model: Model, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
-) -> None:
+) -> tuple[str, ...]:
     """Write `plan` to `path` and, above protobuf's limit, its weights to `data_file(path)`.
 
     Args:
@@ -48,13 +48,16 @@ def write_model(
         path: where to.
         versions: opset, IR version.
         metadata: what the file carries beside the weights.
+
+    Returns:
+        The names of the files that were written beside `path`.
     """
     proto = _proto(plan, model, versions, metadata)
     total = sum(weight.nbytes for weight in plan.weights)
     if total <= PROTOBUF_LIMIT:
         with path.open("wb") as file:
             _write(file, proto, plan.weights, {})
-        return
+        return ()
     places = _places(plan.weights)
     location = data_file(path).name
     with path.open("wb") as file:
@@ -64,6 +67,7 @@ def write_model(
             if weight.name in places:
                 file.seek(places[weight.name])
                 file.write(_bytes(weight))
+    return (location,)
 
 
 def _proto(
@@ -83,10 +87,17 @@ def _proto(
         producer_name="lstmbridge",
         producer_version=lstmbridge.__version__,
     )
-    own = {EXPRESSIONS: _expressions_json(plan.expressions), OWN + "gate_order": str(ONNX_LSTM)}
+    own = {EXPRESSIONS: _expressions_json(plan.expressions), OWN + "gate_order": _orders(plan)}
     for key, value in sorted({**metadata, **own}.items()):
         proto.metadata_props.add(key=key, value=value)
     return proto
+
+
+def _orders(plan: Plan) -> str:
+    """How the gates lie in each recurrent operator that the graph uses, in ONNX's letters."""
+    used = {node.op_type for node in plan.nodes}
+    orders = {one.name: ", ".join(one.order.letters) for one in OPERATORS.values()}
+    return "; ".join(f"{name}: {orders[name]}" for name in orders if name in used)
 
 
 def _expressions_json(expressions: tuple[Expression, ...]) -> str:

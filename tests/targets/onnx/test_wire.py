@@ -92,7 +92,7 @@ def test_above_protobuf_s_limit_the_weights_go_to_a_file_beside_the_model(
     monkeypatch.setattr(writing, "PROTOBUF_LIMIT", 1000)
     artifact = write(model, name="big.onnx")
     data = artifact.path.with_name("big.onnx.data")
-    assert OnnxTarget().files(artifact.path) == (artifact.path, data)
+    assert artifact.beside == OnnxTarget().read(artifact.path).beside == (data.name,)
     assert artifact.path.stat().st_size < 20_000 < data.stat().st_size
     assert_agrees(model, artifact, feeds(artifact))
     graph_of(artifact)
@@ -101,7 +101,7 @@ def test_above_protobuf_s_limit_the_weights_go_to_a_file_beside_the_model(
         if entries:
             assert entries["location"] == "big.onnx.data"
             assert int(entries["offset"]) % 4096 == 0
-    assert OnnxTarget().files(plain.path) == (plain.path,)
+    assert plain.beside == OnnxTarget().read(plain.path).beside == ()
     with_external = OnnxTarget().ledger(artifact, model)
     for key, numbers in OnnxTarget().ledger(plain, model).items():
         assert numbers.tobytes() == with_external[key].tobytes(), key

@@ -76,7 +76,7 @@ def test_metadata_is_stored_sorted_under_the_caller_s_keys(nets, tmp_path):
     stored = [(one.key, one.value) for one in onnx.load(path).metadata_props]
     assert stored == sorted(stored)
     assert dict(stored)["a"] == "ü"
-    assert dict(stored)["lstmbridge.onnx.gate_order"] == "i, o, f, c"
+    assert dict(stored)["lstmbridge.onnx.gate_order"] == "LSTM: i, o, f, c"
     found = target.read(path)
     assert found is not None
     assert found.metadata == {"z": "1", "a": "ü"}
