@@ -92,7 +92,7 @@ class Circuit:
             for key, entry in self.states.items()
         }
         wholes = [top.outputs[0] for top in self.tops]
-        got = self.program.run(fed, [*wholes, *self.states.values()], starts)
+        got = self.program.run(fed, [*wholes, *self.states.values()], starts, steps)
         # what is turned on its way in is not turned back: the stack gives what the loop gives
         orders = ["no" if self.turned != "no" else top.run.reversed for top in self.tops]
         parts = [

@@ -70,6 +70,7 @@ class Program:
         fed: Mapping[Tensor, Array],
         wanted: Iterable[Tensor],
         starts: Mapping[Tensor, Array] | None = None,
+        most: int = MOST_STEPS,
     ) -> dict[Tensor, Array]:
         """The values of `wanted`.
 
@@ -78,13 +79,14 @@ class Program:
             wanted: tensors outside of loops, or the entry of a loop variable: its value after
                 the last step.
             starts: entries of loop variables -> what they begin with.
+            most: steps that any loop may take.
 
         Errors: NotRecognised, naming the operation that is not defined here, or that cannot be
         computed from what is fed; SourceUnreadable for a cycle or a missing node.
         """
         guarded = self.tracer.guarded
         given = {guarded(tensor): value for tensor, value in fed.items()}
-        run = _Run(self, given, dict(starts or {}))
+        run = _Run(self, given, dict(starts or {}), most)
         asked = list(wanted)
         values = run.outside([t for t in asked if t not in self.tracer.network.entries])
         for tensor in asked:
@@ -191,6 +193,7 @@ class _Run:
     program: Program
     given: Mapping[Tensor, Array]
     starts: Mapping[Tensor, Array]
+    most: int
     _scopes: dict[str, Values] = field(default_factory=lambda: {_OUTSIDE: {}})
     _entries: dict[Tensor, Any] = field(default_factory=dict)
     _finals: dict[Tensor, Any] = field(default_factory=dict)
@@ -209,9 +212,13 @@ class _Run:
     def _look(self, scope: str, at: Tensor) -> Any:
         if at in self.given:
             return self.given[at]
-        if at in self.program.tracer.network.entries:
+        if at in self._entries:
             return self._entries[at]
-        outputs = self._scopes[scope][at[0]]
+        outputs = self._scopes.get(scope, {}).get(at[0])
+        if outputs is None:
+            raise NotRecognised(
+                f"{at[0]!r} is read outside of the loop {scope!r} that computes it", where=at[0]
+            )
         if at[1] >= len(outputs):
             raise NotRecognised(
                 f"{at[0]!r} has {len(outputs)} outputs, number {at[1]} is read", where=at[0]
@@ -291,20 +298,27 @@ class _Run:
             self._finals.update(state)
         return state[variable.entry]
 
+    def _is_true(self, condition: Tensor, value: Any) -> bool:
+        if isinstance(value, np.ndarray) and value.size == 1:
+            return bool(value.reshape(-1)[0])
+        raise NotRecognised(
+            f"the condition {condition[0]!r} of a loop is no single truth", where=condition[0]
+        )
+
     def _iterate(
         self, loop: Loop, needed: Sequence[LoopVariable], state: dict[Tensor, Any]
     ) -> dict[Tensor, Any]:
         condition = self.program.scopes.condition(loop)
         following = [v.following for v in needed]
-        for _ in range(MOST_STEPS):
+        for _ in range(self.most + 1):
             self._scopes[loop.name] = {}
             self._entries.update(state)
             self._compute(loop.name, [condition])
             again = self._look(*self.program.place(condition))
-            if again is None or not bool(np.ravel(again)[0]):
+            if not self._is_true(condition, again):
                 return state
             self._compute(loop.name, following)
             state = {v.entry: self._look(*self.program.place(v.following)) for v in needed}
         raise NotRecognised(
-            f"the loop {loop.name!r} has not ended after {MOST_STEPS} steps", where=loop.name
+            f"the loop {loop.name!r} has not ended after {self.most} steps", where=loop.name
         )

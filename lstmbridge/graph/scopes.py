@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lstmbridge.errors import NotRecognised
-from lstmbridge.graph.network import Loop, LoopVariable, Network, Op, Tensor
+from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.graph.network import ADVICE, Loop, LoopVariable, Network, Op, Tensor
 from lstmbridge.graph.trace import Tracer
 
 MOST_LOOPS = 2_000
@@ -30,6 +30,7 @@ class Scopes:
     exits: Mapping[Tensor, tuple[Loop, LoopVariable]] = field(init=False)
     _home: dict[str, Loop] = field(init=False)
     _conditions: dict[str, Tensor] = field(init=False)
+    _open: set[Tensor] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Walk forward from each loop's variables once."""
@@ -96,15 +97,27 @@ class Scopes:
                     found[at] = None
                     todo.append(entry[1].following)
                 continue
-            inner = self.exits.get(at)
-            if inner is not None:
-                todo += self.outside(*inner)
-            elif entry is None:
-                todo += self.reads(self.tracer.network.op(at[0]))
+            if entry is None and self.home(at[0]) is loop:
+                inner = self.exits.get(at)
+                op = self.tracer.network.op(at[0])
+                todo += self.reads(op) if inner is None else self.outside(*inner)
         return tuple(v for v in loop.variables if v.entry in found)
 
     def outside(self, loop: Loop, variable: LoopVariable) -> list[Tensor]:
         """What a loop reads from where it stands, to compute one of its variables."""
+        if variable.entry in self._open:
+            raise SourceUnreadable(
+                f"the graph's loop {loop.name!r} depends on itself outside of its steps",
+                where=self.tracer.network.where,
+                advice=ADVICE,
+            )
+        self._open.add(variable.entry)
+        try:
+            return self._outside(loop, variable)
+        finally:
+            self._open.discard(variable.entry)
+
+    def _outside(self, loop: Loop, variable: LoopVariable) -> list[Tensor]:
         wanted = self.needed(loop, [variable])
         todo = [self.condition(loop), *(v.following for v in wanted)]
         found: dict[Tensor, None] = dict.fromkeys(v.initial for v in wanted)
@@ -114,13 +127,12 @@ class Scopes:
             if at in seen or at in self.tracer.network.entries:
                 continue
             seen.add(at)
-            inner = self.exits.get(at)
-            if inner is not None:
-                todo += self.outside(*inner)
-            elif self.home(at[0]) is None or self.home(at[0]) is not loop:
+            if self.home(at[0]) is not loop:
                 found[at] = None
-            else:
-                todo += self.reads(self.tracer.network.op(at[0]))
+                continue
+            inner = self.exits.get(at)
+            op = self.tracer.network.op(at[0])
+            todo += self.reads(op) if inner is None else self.outside(*inner)
         return list(found)
 
     def reads(self, op: Op) -> list[Tensor]:

@@ -101,10 +101,19 @@ def test_a_loop_variable_may_be_started_with_another_value_and_read_without_an_e
     assert program(*nodes).run({}, [entry], {entry: np.asarray(100.0)})[entry] == 110.0
 
 
-def test_a_loop_that_never_ends_is_given_up_by_its_name(monkeypatch):
-    monkeypatch.setattr("lstmbridge.graph.execute.MOST_STEPS", 50)
+def test_a_loop_that_takes_more_steps_than_it_may_is_given_up_by_its_name():
+    endless = program(*counting(5.0, step=0.0))
     with pytest.raises(NotRecognised, match="'loop' has not ended after 50 steps"):
-        program(*counting(5.0, step=0.0)).run({}, [("n_exit", 0)])
+        endless.run({}, [("n_exit", 0)], most=50)
+    assert program(*counting(5.0)).run({}, [("n_exit", 0)], most=5)["n_exit", 0] == 5.0
+
+
+def test_what_a_loop_computes_in_each_step_has_no_value_outside_of_it():
+    nodes = [*counting(5.0), Node("leak", "Neg", ("n_next",))]
+    with pytest.raises(NotRecognised):
+        program(*nodes).run({}, [("leak", 0)])
+    with pytest.raises(NotRecognised, match="outside of the loop 'loop'"):
+        program(*nodes).run({}, [("n_next", 0)])
 
 
 def cond():
@@ -189,3 +198,37 @@ def test_a_chain_of_many_operations_needs_no_recursion():
     nodes = [const("n0", 1.0)]
     nodes += [Node(f"n{k + 1}", "Neg", (f"n{k}",)) for k in range(20_000)]
     assert program(*nodes).run({}, [("n20000", 0)])["n20000", 0] == 1.0
+
+
+def two_loops(first_starts_with, second_starts_with):
+    """Two counting loops, the second's values named with ``b_`` in front."""
+    first = counting(5.0)
+    second = [
+        Node(f"b_{n.name}", n.op, tuple(f"b_{i}" for i in n.inputs), n.attrs)
+        for n in counting(5.0)
+    ]
+    second = [
+        Node(n.name, n.op, n.inputs, {"frame_name": "other"}) if n.op == "Enter" else n
+        for n in second
+    ]
+    starts = {"n_enter": first_starts_with, "b_n_enter": second_starts_with}
+    return [
+        Node(n.name, n.op, (starts[n.name],), n.attrs) if n.name in starts else n
+        for n in (*first, *second)
+    ]
+
+
+def test_a_loop_may_begin_with_what_another_ended_with():
+    got = program(*two_loops("zero", "n_exit")).run({}, [("b_n_exit", 0), ("b_total_exit", 0)])
+    assert (got["b_n_exit", 0], got["b_total_exit", 0]) == (5.0, 0.0)
+
+
+def test_loops_that_begin_with_each_other_s_end_are_an_error_of_the_file():
+    with pytest.raises(SourceUnreadable, match="depends on itself"):
+        program(*two_loops("b_n_exit", "n_exit")).run({}, [("n_exit", 0)])
+
+
+def test_a_condition_that_is_no_truth_is_named():
+    nodes = [n for n in counting(5.0) if n.name != "limit"]
+    with pytest.raises(NotRecognised, match="no single truth"):
+        program(*nodes, const("limit", [])).run({}, [("n_exit", 0)])
