@@ -21,24 +21,25 @@ README = ROOT / "README.md"
 EXAMPLE = "fixtures/tf115-seed-meta/model.ckpt"
 
 
+def how(target: str, feature: str) -> str:
+    """How `target` says `feature`; a row for one kind of cell falls back to the general one."""
+    table = CAPABILITIES[target]
+    rule = table.get(feature) or table.get(feature.partition(" ")[2])
+    return "refused" if rule is None else rule.how
+
+
 def capability_table() -> str:
-    """Features down, targets across; features that read alike in one row."""
+    """Features down, targets across; features that every target says alike share a row."""
     targets = list(CAPABILITIES)
     features = list(dict.fromkeys(name for table in CAPABILITIES.values() for name in table))
     rows: dict[tuple[str, ...], list[str]] = {}
     for feature in features:
         kind, _, value = feature.rpartition(":")
-        cells = []
-        for target in targets:
-            rule = CAPABILITIES[target].get(feature)
-            how = "refused" if rule is None else rule.how
-            reason = "" if rule is None or not rule.reason else f": {rule.reason}"
-            cells.append(how + reason.replace(value, "it") if kind else how + reason)
-        rows.setdefault((kind, *cells), []).append(value)
+        rows.setdefault((kind, *(how(target, feature) for target in targets)), []).append(value)
     lines = ["| | " + " | ".join(targets) + " |", "|---" * (len(targets) + 1) + "|"]
-    for (kind, *cells), values in rows.items():
+    for (kind, *hows), values in rows.items():
         what = f"{kind.replace('_', ' ')} " if kind else ""
-        lines.append(f"| {what}{', '.join(f'`{v}`' for v in values)} | {' | '.join(cells)} |")
+        lines.append(f"| {what}{', '.join(f'`{v}`' for v in values)} | {' | '.join(hows)} |")
     return "\n".join(lines)
 
 

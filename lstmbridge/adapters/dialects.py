@@ -15,7 +15,7 @@ from typing import Any
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import Weights
-from lstmbridge.graph.findings import CellQuery
+from lstmbridge.graph.findings import Query
 from lstmbridge.model.blocks import Block, Dense
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -109,7 +109,7 @@ class Family:
             variables prove nothing.
         measure: the sizes, or why the shapes do not fit together.
         build: the model's cell, from tensors by role and facts by the options' names.
-        ask: what a graph is asked about such a cell, under a label; None where it is not.
+        ask: what a graph is asked about such a cell, under a label.
         front: a dense layer that the cell applies to its input first.
     """
 
@@ -120,7 +120,7 @@ class Family:
     own_name: str
     measure: Callable[[Mapping[str, Stored]], Geometry | LstmBridgeError]
     build: Callable[[Mapping[str, Weights], Mapping[str, Fact[Any]]], Cell]
-    ask: Callable[[str, Mapping[str, Stored], Geometry], CellQuery] | None = None
+    ask: Callable[[str, Mapping[str, Stored], Geometry], Query]
     front: Callable[[Mapping[str, Weights]], Dense | None] | None = None
 
     def class_called(self, name: str) -> CellClass | None:

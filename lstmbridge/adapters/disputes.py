@@ -44,7 +44,7 @@ def unused(where: str, site: Site) -> CannotExpress:
     """The graph has the variables and never computes the cell."""
     return CannotExpress(
         f"the graph never applies the cell {site.scope}",
-        expected="an operation that reads its kernel and computes an LSTM",
+        expected="an operation that reads its kernel and computes such a cell",
         where=where,
         advice="--ignore-graph converts what the names alone suggest",
     )

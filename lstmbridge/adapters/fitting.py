@@ -53,6 +53,14 @@ class Layout:
                 return misfit(roles[role], f"{wanted(sizes)}, as the kernel asks for", kernel)
         return misfit_of_dtypes(roles, kernel) or sizes
 
+    def shapes(self, sizes: Geometry) -> dict[str, tuple[int, ...]]:
+        """The shape of every role at these sizes."""
+        rows = sizes.input_size + (0 if self.apart else sizes.output_size)
+        found: dict[str, tuple[int, ...]] = {self.kernel: (rows, self.gates * sizes.units)}
+        if self.projection:
+            found[self.projection] = (sizes.units, sizes.output_size)
+        return found | {role: shape(sizes) for role, shape in self.others.items()}
+
     def _sizes(
         self, roles: Mapping[str, Stored], kernel: Stored, other: Stored
     ) -> Geometry | LstmBridgeError:

@@ -19,9 +19,10 @@ from lstmbridge.adapters.dialects import (
     Spelling,
 )
 from lstmbridge.adapters.fitting import misfit, misfit_of_dtypes
-from lstmbridge.adapters.stored import BlockDiagonal, Stored, pieces_of
+from lstmbridge.adapters.stored import BlockDiagonal, RowShards, Stored, pieces_of
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import TENSORFLOW_LSTM, Cut, GateBlocks, Weights
+from lstmbridge.graph.findings import FormQuery
 from lstmbridge.model.cells import LSTM
 from lstmbridge.model.facts import Fact
 
@@ -89,6 +90,45 @@ def build_groups(roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]]) -
     )
 
 
+def ask(label: str, roles: Mapping[str, Stored], sizes: Geometry) -> FormQuery:
+    """The question to a graph: each group's kernel is a role of its own."""
+    groups = pieces_of(roles["kernel"].ref)
+    names = [f"group{k}" for k in range(len(groups))]
+    others = {role: stored for role, stored in roles.items() if role != "kernel"}
+    shapes = {name: group.shape for name, group in zip(names, groups, strict=True)}
+    in_graph = {
+        name: (variable,) for name, variable in zip(names, roles["kernel"].in_graph, strict=True)
+    }
+
+    def build(tensors: Mapping[str, Weights], facts: Mapping[str, Fact[Any]]) -> LSTM:
+        kernel = RowShards("groups", tuple(tensors[name] for name in names))
+        return build_groups({**tensors, "kernel": kernel}, facts)
+
+    return FormQuery(
+        layer=label,
+        variables=in_graph | {role: stored.in_graph for role, stored in others.items()},
+        shapes=shapes | {role: stored.ref.shape for role, stored in others.items()},
+        small=None,
+        sees=dict.fromkeys(names, "xh"),
+        build=build,
+        options={name: option.default for name, option in _OPTIONS.items()},
+        open=frozenset({"forget_bias"}),
+        input_size=sizes.input_size,
+        output_size=sizes.output_size,
+        state_sizes={"h": sizes.output_size, "c": sizes.units},
+        last=frozenset({"projection"}),
+        pieces=True,
+    )
+
+
+_OPTIONS = {
+    "forget_bias": Option(1.0),
+    "activation": Option("tanh", refused=_ONLY_AFTER),
+    "gate_activation": Option("sigmoid", fixed=True),
+    "cell_clip": Option(None, fixed=True),
+    "proj_clip": Option(None, fixed=True),
+}
+
 GROUP_FAMILY = Family(
     kind="LSTM in groups",
     classes=(
@@ -96,13 +136,7 @@ GROUP_FAMILY = Family(
             "GLSTMCell",
             ("glstm_cell", "GLSTMCell"),
             frozenset({"kernel", "projection", *_GROUP_BIASES.values()}),
-            {
-                "forget_bias": Option(1.0),
-                "activation": Option("tanh", refused=_ONLY_AFTER),
-                "gate_activation": Option("sigmoid", fixed=True),
-                "cell_clip": Option(None, fixed=True),
-                "proj_clip": Option(None, fixed=True),
-            },
+            _OPTIONS,
         ),
     ),
     spellings=tuple(
@@ -120,4 +154,5 @@ GROUP_FAMILY = Family(
     own_name="GLSTMCell",
     measure=measure_groups,
     build=build_groups,
+    ask=ask,
 )

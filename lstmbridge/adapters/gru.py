@@ -21,6 +21,7 @@ from lstmbridge.adapters.dialects import (
     Spelling,
 )
 from lstmbridge.adapters.fitting import Layout, units
+from lstmbridge.adapters.questions import Question
 from lstmbridge.gates import GateBlocks, GateOrder, Weights
 from lstmbridge.model.cells import GRU, IndyGRU
 from lstmbridge.model.facts import Fact
@@ -45,6 +46,7 @@ _BEFORE_PRODUCT = Option(False, fixed=True)
 _AFTER_PRODUCT = Option(True, fixed=True)
 _OPTIONS = {"activation": _TANH, "gate_activation": _SIGMOID, "reset_after": _BEFORE_PRODUCT}
 _FUSED_OPTIONS = {**_OPTIONS, "activation": _ONLY_TANH}
+_AFTER_OPTIONS = {**_FUSED_OPTIONS, "reset_after": _AFTER_PRODUCT}
 
 
 def _both(first: GateBlocks, candidate: Weights) -> GateBlocks:
@@ -120,7 +122,42 @@ def _candidate_over_both(sizes: Geometry) -> tuple[int, ...]:
     return (sizes.input_size + sizes.units, sizes.units)
 
 
-_GATES = {"gates_bias": lambda sizes: (2 * sizes.units,), "candidate_bias": units}
+def _gates_bias(sizes: Geometry) -> tuple[int, ...]:
+    return (2 * sizes.units,)
+
+
+_LAYOUT = Layout(
+    2,
+    {
+        "gates_bias": _gates_bias,
+        "candidate_kernel": _candidate_over_both,
+        "candidate_bias": units,
+    },
+    kernel="gates_kernel",
+)
+_AFTER_LAYOUT = Layout(
+    2,
+    {
+        "gates_bias": _gates_bias,
+        "candidate_input_kernel": lambda sizes: (sizes.input_size, sizes.units),
+        "candidate_input_bias": units,
+        "candidate_hidden_kernel": lambda sizes: (sizes.units, sizes.units),
+        "candidate_hidden_bias": units,
+    },
+    kernel="gates_kernel",
+)
+_INDY_LAYOUT = Layout(
+    2,
+    {
+        "gates_bias": _gates_bias,
+        "gates_recurrent": lambda sizes: (1, 2 * sizes.units),
+        "candidate_kernel": lambda sizes: (sizes.input_size, sizes.units),
+        "candidate_recurrent": lambda sizes: (1, sizes.units),
+        "candidate_bias": units,
+    },
+    kernel="gates_kernel",
+    apart=True,
+)
 
 GRU_FAMILY = Family(
     kind="GRU",
@@ -170,10 +207,9 @@ GRU_FAMILY = Family(
     ),
     needed=_ROLES,
     own_name="GRUCell",
-    measure=Layout(
-        2, {**_GATES, "candidate_kernel": _candidate_over_both}, kernel="gates_kernel"
-    ).measure,
+    measure=_LAYOUT.measure,
     build=build,
+    ask=Question({"gates_kernel": "xh"}, _LAYOUT.shapes, build, _OPTIONS),
 )
 
 BLOCK_FAMILY = Family(
@@ -199,8 +235,9 @@ BLOCK_FAMILY = Family(
     ),
     needed=_ROLES,
     own_name="GRUBlockCell",
-    measure=GRU_FAMILY.measure,
+    measure=_LAYOUT.measure,
     build=build,
+    ask=GRU_FAMILY.ask,
 )
 
 AFTER_FAMILY = Family(
@@ -210,7 +247,7 @@ AFTER_FAMILY = Family(
             "CudnnCompatibleGRUCell",
             ("cudnn_compatible_gru_cell", "CudnnCompatibleGRUCell"),
             frozenset(_AFTER_ROLES),
-            {**_FUSED_OPTIONS, "reset_after": _AFTER_PRODUCT},
+            _AFTER_OPTIONS,
         ),
     ),
     spellings=(
@@ -228,18 +265,18 @@ AFTER_FAMILY = Family(
     ),
     needed=_AFTER_ROLES,
     own_name="CudnnCompatibleGRUCell",
-    measure=Layout(
-        2,
-        {
-            "gates_bias": lambda sizes: (2 * sizes.units,),
-            "candidate_input_kernel": lambda sizes: (sizes.input_size, sizes.units),
-            "candidate_input_bias": units,
-            "candidate_hidden_kernel": lambda sizes: (sizes.units, sizes.units),
-            "candidate_hidden_bias": units,
-        },
-        kernel="gates_kernel",
-    ).measure,
+    measure=_AFTER_LAYOUT.measure,
     build=build_after,
+    ask=Question(
+        {
+            "gates_kernel": "xh",
+            "candidate_input_kernel": "x",
+            "candidate_hidden_kernel": "h",
+        },
+        _AFTER_LAYOUT.shapes,
+        build_after,
+        _AFTER_OPTIONS,
+    ),
 )
 
 INDEPENDENT_FAMILY = Family(
@@ -267,16 +304,18 @@ INDEPENDENT_FAMILY = Family(
     ),
     needed=_INDY_ROLES,
     own_name="IndyGRUCell",
-    measure=Layout(
-        2,
-        {
-            **_GATES,
-            "gates_recurrent": lambda sizes: (1, 2 * sizes.units),
-            "candidate_kernel": lambda sizes: (sizes.input_size, sizes.units),
-            "candidate_recurrent": lambda sizes: (1, sizes.units),
-        },
-        kernel="gates_kernel",
-        apart=True,
-    ).measure,
+    measure=_INDY_LAYOUT.measure,
     build=build_independent,
+    ask=Question(
+        {
+            "gates_kernel": "x",
+            "gates_recurrent": "h",
+            "candidate_kernel": "x",
+            "candidate_recurrent": "h",
+        },
+        _INDY_LAYOUT.shapes,
+        build_independent,
+        {"activation": _TANH},
+        pieces=True,
+    ),
 )

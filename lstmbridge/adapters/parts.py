@@ -22,7 +22,7 @@ from lstmbridge.adapters.wrappers import in_sequence
 from lstmbridge.contracts import Hints, Part, TensorRef
 from lstmbridge.errors import FactConflict, FactMissing
 from lstmbridge.gates import Weights
-from lstmbridge.graph.findings import CellQuery
+from lstmbridge.graph.findings import Query
 from lstmbridge.model.blocks import Bidirectional, Block, Dense, Model, Recurrent, Residual
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -240,12 +240,12 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
 
 def _in_graph(
     model: Model, shop: _Workshop
-) -> dict[str, tuple[CellQuery, Mapping[str, TensorRef]]]:
+) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
     """Layer name -> what a graph was asked, and the tensors of the variables it was asked by."""
-    found: dict[str, tuple[CellQuery, Mapping[str, TensorRef]]] = {}
+    found: dict[str, tuple[Query, Mapping[str, TensorRef]]] = {}
     for layer in model.layers:
         site = shop.sites[id(layer.cell)]
-        if site.family is None or not (site.family.ask and site.stored and site.sizes):
+        if site.family is None or not (site.stored and site.sizes):
             continue
         weights = {s.in_graph[0]: s.ref for s in site.stored.values() if len(s.in_graph) == 1}
         found[layer.name] = (site.family.ask(site.scope, site.stored, site.sizes), weights)

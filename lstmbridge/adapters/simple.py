@@ -19,6 +19,7 @@ from lstmbridge.adapters.dialects import (
     Spelling,
 )
 from lstmbridge.adapters.fitting import Layout, misfit, misfit_of_dtypes
+from lstmbridge.adapters.questions import Question
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import GateBlocks, GateOrder, Weights
@@ -55,14 +56,20 @@ def _fused(kind: type[RNN | UGRNN | Intersection]) -> _Build:
     return build
 
 
-def _measured(gates: int) -> Callable[[Mapping[str, Stored]], Geometry | LstmBridgeError]:
-    return Layout(gates, {"bias": lambda sizes: (gates * sizes.units,)}).measure
+def _layout(gates: int) -> Layout:
+    return Layout(gates, {"bias": lambda sizes: (gates * sizes.units,)})
+
+
+_RNN_OPTIONS = {"activation": Option("tanh", by_scope={"cudnn_rnn_relu": "relu"})}
+_UGRNN_OPTIONS = {"forget_bias": Option(1.0), "activation": Option("tanh")}
+_INTERSECTION_OPTIONS = {"forget_bias": Option(1.0), "activation": Option("relu")}
+_JOINED = {"kernel": "xh"}
 
 
 def measure_intersection(roles: Mapping[str, Stored]) -> Geometry | LstmBridgeError:
     """Sizes of an IntersectionRNNCell: as wide as its input, or projected to that width first."""
     kernel = roles["kernel"]
-    sizes = _measured(4)({role: roles[role] for role in _ROLES})
+    sizes = _layout(4).measure({role: roles[role] for role in _ROLES})
     if isinstance(sizes, LstmBridgeError):
         return sizes
     if sizes.input_size != sizes.units:
@@ -103,14 +110,15 @@ RNN_FAMILY = Family(
             ("basic_rnn_cell", "BasicRNNCell"),
             frozenset(_ROLES),
             # CudnnRNNRelu and CudnnRNNTanh are saved under this class's names
-            {"activation": Option("tanh", by_scope={"cudnn_rnn_relu": "relu"})},
+            _RNN_OPTIONS,
         ),
     ),
     spellings=SPELLINGS,
     needed=_ROLES,
     own_name="",
-    measure=_measured(1),
+    measure=_layout(1).measure,
     build=_fused(RNN),
+    ask=Question(_JOINED, _layout(1).shapes, _fused(RNN), _RNN_OPTIONS),
 )
 
 UGRNN_FAMILY = Family(
@@ -120,14 +128,15 @@ UGRNN_FAMILY = Family(
             "UGRNNCell",
             ("ugrnn_cell", "UGRNNCell"),
             frozenset(_ROLES),
-            {"forget_bias": Option(1.0), "activation": Option("tanh")},
+            _UGRNN_OPTIONS,
         ),
     ),
     spellings=SPELLINGS,
     needed=_ROLES,
     own_name="",
-    measure=_measured(2),
+    measure=_layout(2).measure,
     build=_fused(UGRNN),
+    ask=Question(_JOINED, _layout(2).shapes, _fused(UGRNN), _UGRNN_OPTIONS),
 )
 
 INTERSECTION_FAMILY = Family(
@@ -137,7 +146,7 @@ INTERSECTION_FAMILY = Family(
             "IntersectionRNNCell",
             ("intersection_rnn_cell", "IntersectionRNNCell"),
             frozenset((*_ROLES, *_IN_PROJECTION)),
-            {"forget_bias": Option(1.0), "activation": Option("relu")},
+            _INTERSECTION_OPTIONS,
         ),
     ),
     spellings=(
@@ -164,5 +173,8 @@ INTERSECTION_FAMILY = Family(
     own_name="",
     measure=measure_intersection,
     build=_fused(Intersection),
+    ask=Question(
+        _JOINED, _layout(4).shapes, _fused(Intersection), _INTERSECTION_OPTIONS, square=True
+    ),
     front=in_projection,
 )

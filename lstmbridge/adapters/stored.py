@@ -22,7 +22,7 @@ class RowShards:
     """
 
     name: str
-    pieces: tuple[TensorRef, ...]
+    pieces: tuple[Weights, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,7 +37,7 @@ class RowShards:
     @property
     def location(self) -> str:
         """Where the pieces lie."""
-        return "; ".join(p.location for p in self.pieces)
+        return "; ".join(getattr(p, "location", p.name) for p in self.pieces)
 
     def load(self) -> Array:
         """The whole, read-only. Errors: SourceUnreadable."""

@@ -21,11 +21,10 @@ from lstmbridge.errors import LstmBridgeError
 from lstmbridge.graph.evidence import gather
 from lstmbridge.graph.findings import (
     CellFacts,
-    CellQuery,
     Construct,
     Evidence,
+    Query,
     Run,
-    Stated,
 )
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.model.facts import Fact
@@ -83,24 +82,22 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
 
 def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
     """Those of `sites` that `graph` computes as the cells they might be, and as nothing else."""
-    sites = [site for site in sites if site.family is not None and site.family.ask is not None]
     evidence = gather(graph, _questions(sites))
     cells = {site.scope: evidence.cells[site.scope] for site in sites}
     return [s for s in sites if cells[s.scope].applications and not cells[s.scope].failures]
 
 
-def _questions(sites: Sequence[Site]) -> list[CellQuery]:
+def _questions(sites: Sequence[Site]) -> list[Query]:
     return [
         site.family.ask(site.scope, site.stored, site.sizes)
         for site in sites
-        if site.family and site.family.ask and site.stored and site.sizes
+        if site.family and site.stored and site.sizes
     ]
 
 
 def can_be_asked(draft: Draft) -> bool:
     """Whether a graph can prove all that `draft` is made of."""
-    cells = all(site.family is not None and site.family.ask is not None for site in draft.sites())
-    return cells and not any(draft.all_wraps())
+    return not any(draft.all_wraps())
 
 
 class _Examination:
@@ -135,7 +132,8 @@ class _Examination:
         if cell.facts is None:
             raise disputes.differing(self._where, cell)
         facts = cell.facts
-        if facts.peephole.value != ("peephole_i" in (site.stored or {})):
+        peeping = "peephole_i" in (site.stored or {})
+        if isinstance(facts, CellFacts) and facts.peephole.value != peeping:
             raise disputes.refusal(
                 self._where,
                 site.scope,
@@ -146,17 +144,7 @@ class _Examination:
                     "peepholes that the names do not show, or the reverse",
                 ),
             )
-        return self._facts(facts)
-
-    def _facts(self, facts: CellFacts) -> dict[str, Fact[Any]]:
-        stated: dict[str, Stated[Any]] = {
-            "forget_bias": facts.forget_bias,
-            "activation": facts.activation,
-            "gate_activation": facts.gate_activation,
-            "cell_clip": facts.cell_clip,
-            "proj_clip": facts.proj_clip,
-        }
-        return {name: Fact.read(s.value, self._at(s.where)) for name, s in stated.items()}
+        return {n: Fact.read(s.value, self._at(s.where)) for n, s in facts.stated.items()}
 
     def _at(self, node: str) -> str:
         return f"{self._where}: {node}"

@@ -20,6 +20,7 @@ from lstmbridge.adapters.dialects import (
     Spelling,
 )
 from lstmbridge.adapters.fitting import Layout, units
+from lstmbridge.adapters.questions import Question
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.errors import LstmBridgeError, NotRecognised
 from lstmbridge.gates import TENSORFLOW_LSTM, GateBlocks, GateOrder, Weights
@@ -54,6 +55,13 @@ _COUPLED_LAYOUT = Layout(
     },
     projection="projection",
 )
+
+
+_COUPLED_OPTIONS = {
+    "forget_bias": _FORGET_ONE,
+    "activation": _TANH,
+    "proj_clip": Option(None),
+}
 
 
 def measure_coupled(roles: Mapping[str, Stored]) -> Geometry | LstmBridgeError:
@@ -95,7 +103,7 @@ COUPLED_FAMILY = Family(
             "CoupledInputForgetGateLSTMCell",
             ("coupled_input_forget_gate_lstm_cell", "CoupledInputForgetGateLSTMCell"),
             frozenset(_COUPLED_ROLES),
-            {"forget_bias": _FORGET_ONE, "activation": _TANH, "proj_clip": Option(None)},
+            _COUPLED_OPTIONS,
         ),
     ),
     spellings=(
@@ -114,6 +122,13 @@ COUPLED_FAMILY = Family(
     own_name="",
     measure=measure_coupled,
     build=build_coupled,
+    ask=Question(
+        {"kernel": "xh"},
+        _COUPLED_LAYOUT.shapes,
+        build_coupled,
+        _COUPLED_OPTIONS,
+        last=frozenset({"projection"}),
+    ),
 )
 
 
@@ -126,6 +141,14 @@ _NORM_ROLES = {
     **{f"shift_{gate}": f"{scope}/beta" for gate, scope in NORMS.items()},
     "state_gain": "state/gamma",
     "state_shift": "state/beta",
+}
+
+
+_NORM_LAYOUT = Layout(4, dict.fromkeys(_NORM_ROLES, units))
+_NORM_OPTIONS = {
+    "forget_bias": _FORGET_ONE,
+    "activation": _TANH,
+    "epsilon": Option(1e-12, by_dtype={"float16": 1e-3}),
 }
 
 
@@ -152,11 +175,7 @@ LAYER_NORM_FAMILY = Family(
             "LayerNormBasicLSTMCell",
             ("layer_norm_basic_lstm_cell", "LayerNormBasicLSTMCell"),
             frozenset({"kernel", *_NORM_ROLES}),
-            {
-                "forget_bias": _FORGET_ONE,
-                "activation": _TANH,
-                "epsilon": Option(1e-12, by_dtype={"float16": 1e-3}),
-            },
+            _NORM_OPTIONS,
         ),
     ),
     spellings=(
@@ -166,12 +185,23 @@ LAYER_NORM_FAMILY = Family(
     ),
     needed=("kernel", *_NORM_ROLES),
     own_name="LayerNormBasicLSTMCell",
-    measure=Layout(4, dict.fromkeys(_NORM_ROLES, units)).measure,
+    measure=_NORM_LAYOUT.measure,
     build=build_layer_norm,
+    ask=Question({"kernel": "xh"}, _NORM_LAYOUT.shapes, build_layer_norm, _NORM_OPTIONS),
 )
 
 
 # --- IndyLSTMCell ---
+
+_INDEPENDENT_LAYOUT = Layout(
+    4,
+    {
+        "recurrent": lambda sizes: (1, 4 * sizes.units),
+        "bias": lambda sizes: (4 * sizes.units,),
+    },
+    apart=True,
+)
+_INDEPENDENT_OPTIONS = {"forget_bias": _FORGET_ONE, "activation": _TANH}
 
 
 def build_independent(roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]]) -> IndyLSTM:
@@ -191,22 +221,22 @@ INDEPENDENT_FAMILY = Family(
             "IndyLSTMCell",
             ("indy_lstm_cell", "IndyLSTMCell"),
             frozenset({"kernel", "recurrent", "bias"}),
-            {"forget_bias": _FORGET_ONE, "activation": _TANH},
+            _INDEPENDENT_OPTIONS,
         ),
     ),
     spellings=(Spelling(LATEST, {"kernel": "kernel_w", "recurrent": "kernel_u", "bias": "bias"}),),
     needed=("kernel", "recurrent", "bias"),
     # IndRNNCell's variables are called the same, and may have the same shapes
     own_name="",
-    measure=Layout(
-        4,
-        {
-            "recurrent": lambda sizes: (1, 4 * sizes.units),
-            "bias": lambda sizes: (4 * sizes.units,),
-        },
-        apart=True,
-    ).measure,
+    measure=_INDEPENDENT_LAYOUT.measure,
     build=build_independent,
+    ask=Question(
+        {"kernel": "x", "recurrent": "h"},
+        _INDEPENDENT_LAYOUT.shapes,
+        build_independent,
+        _INDEPENDENT_OPTIONS,
+        pieces=True,
+    ),
 )
 
 
@@ -260,4 +290,11 @@ NAS_FAMILY = Family(
     own_name="NASCell",
     measure=_NAS_LAYOUT.measure,
     build=build_nas,
+    ask=Question(
+        {"recurrent": "h", "kernel": "x"},
+        _NAS_LAYOUT.shapes,
+        build_nas,
+        {},
+        last=frozenset({"projection"}),
+    ),
 )

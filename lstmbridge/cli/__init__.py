@@ -19,8 +19,7 @@ from lstmbridge.cli import options as opt
 from lstmbridge.cli.printing import Printer
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
-from lstmbridge.report import explain as explaining
-from lstmbridge.report import explained, jsonable, terminal
+from lstmbridge.report import jsonable, terminal
 
 _SOURCE = click.argument("source", type=click.Path(path_type=Path))
 _INTERNAL_ERROR = 70
@@ -33,7 +32,7 @@ class _Door(click.Group):
         try:
             return super().invoke(ctx)
         except LstmBridgeError as error:
-            if "--debug" in sys.argv:
+            if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
             click.echo(f"error: {error}", err=True)
             raise SystemExit(error.exit_code) from error
@@ -42,7 +41,7 @@ class _Door(click.Group):
         except BrokenPipeError as error:
             raise SystemExit(0) from error
         except Exception as error:
-            if "--debug" in sys.argv:
+            if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
             click.echo(
                 f"error: lstmbridge itself failed: {type(error).__name__}: {error}\n"
@@ -189,6 +188,10 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
 
     CELL is a kind of cell or one of TensorFlow's classes, GRUCell say; without it, all are listed.
     """
+    # every dialect's tables are loaded by this, which no other command needs at the door
+    from lstmbridge.report import explain as explaining
+    from lstmbridge.report import explained
+
     printer = Printer(json_to, quiet=quiet)
     if cell is None:
         kinds, left_out = explaining.kinds(), explaining.not_converted()

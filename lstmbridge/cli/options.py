@@ -24,6 +24,15 @@ _NO_ARRAYS = (
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+DEBUG = "lstmbridge.debug"
+"""Where a context's meta, which commands share with their group, keeps --debug."""
+
+
+def _remember_debug(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+    context.meta[DEBUG] = value
+    return value
+
+
 def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     def apply(function: F) -> F:
         for option in reversed(options):
@@ -37,14 +46,25 @@ def source_options(function: F) -> F:
     """What a user may know about a source that its names do not say."""
     return _stack(
         click.option(
-            "--cell", metavar="CLASS", help="The cell's class, where names leave it open."
+            "--cell",
+            metavar="CLASS",
+            help="The cell's class, where names leave it open; `explain` lists them.",
         ),
         click.option(
-            "--forget-bias", type=float, help="Added to the forget gate at run time; not stored."
+            "--forget-bias",
+            type=float,
+            help="Added to the forget gate (UGRNN, Intersection: the update gates) at run time; "
+            "not stored.",
         ),
-        click.option("--activation", metavar="NAME", help="tanh, relu, sigmoid, softsign, ..."),
-        click.option("--cell-clip", type=float, help="c is clamped to [-X, X]."),
-        click.option("--proj-clip", type=float, help="The projected h is clamped to [-X, X]."),
+        click.option(
+            "--activation",
+            metavar="NAME",
+            help="In place of the cell's tanh: relu, sigmoid, softsign, ...",
+        ),
+        click.option("--cell-clip", type=float, help="LSTM: c is clamped to [-X, X]."),
+        click.option(
+            "--proj-clip", type=float, help="LSTM: the projected h is clamped to [-X, X]."
+        ),
         click.option(
             "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."
         ),
@@ -103,7 +123,12 @@ def output_options(function: F) -> F:
         ),
         click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
         click.option("--verbose", is_flag=True, help="Say more."),
-        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        click.option(
+            "--debug",
+            is_flag=True,
+            callback=_remember_debug,
+            help="Show the traceback of an error.",
+        ),
     )(function)
 
 

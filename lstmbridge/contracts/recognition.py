@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lstmbridge.contracts.sources import Source, TensorRef
-from lstmbridge.graph.findings import CellQuery
+from lstmbridge.graph.findings import Query
 from lstmbridge.model.blocks import Model
 
 
@@ -66,7 +66,7 @@ class Part:
     model: Model
     variables: Mapping[str, tuple[str, ...]]
     dialect: str
-    graph_cells: Mapping[str, CellQuery] = field(default_factory=dict)
+    graph_cells: Mapping[str, Query] = field(default_factory=dict)
     graph_weights: Mapping[str, TensorRef] = field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.described import Described
 from lstmbridge.graph.evidence import Survey, survey_of
 from lstmbridge.graph.execute import Program
-from lstmbridge.graph.findings import CellQuery
+from lstmbridge.graph.findings import Query
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.network import Op, Tensor
 from lstmbridge.graph.scopes import Scopes
@@ -112,7 +112,7 @@ def _reversed(how: str, value: Array, rows: Array) -> Array:
 
 def circuit_of(
     graph: Graph,
-    layers: Mapping[str, CellQuery],
+    layers: Mapping[str, Query],
     backward: Container[str],
     weights: Callable[[Op], Array],
 ) -> Circuit:
@@ -158,7 +158,7 @@ def _no(node: str, why: str) -> NotRecognised:
     return NotRecognised(f"the graph's own stack {node!r} is not run: {why}", where=node)
 
 
-def _chains(survey: Survey, layers: Mapping[str, CellQuery]) -> list[_Chain]:
+def _chains(survey: Survey, layers: Mapping[str, Query]) -> list[_Chain]:
     """The loops that hold the layers, each layer in exactly one, in the model's order."""
     names: dict[str, list[str]] = {}
     for name, query in layers.items():

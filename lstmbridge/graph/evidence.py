@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lstmbridge.graph.described import Described, Describer
-from lstmbridge.graph.findings import Application, CellEvidence, CellQuery, Construct, Evidence
+from lstmbridge.graph.findings import (
+    Application,
+    CellEvidence,
+    Construct,
+    Evidence,
+    FormQuery,
+    Query,
+)
+from lstmbridge.graph.form_proven import FormProver
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.joined import joined
@@ -21,12 +29,12 @@ from lstmbridge.graph.variables import QueryVariables
 _LOOKS = frozenset({"HistogramSummary", "Identity", "NoOp", "Shape"})
 
 
-def gather(graph: Graph, cells: Sequence[CellQuery]) -> Evidence:
+def gather(graph: Graph, cells: Sequence[Query]) -> Evidence:
     """What `graph` shows about `cells`: constants, order, and what stands between and around.
 
     Each place where a cell's kernel is used is evaluated in float64 on random numbers, and is
-    an application of the cell only where it computes `model.equations`' LSTM; the checkpoint's
-    weights are not read. Answers name nodes of the graph.
+    an application of the cell only where it computes what `model.equations` says; the
+    checkpoint's weights are not read. Answers name nodes of the graph.
 
     Args:
         graph: as `sources` parses it; training operations and all.
@@ -59,7 +67,7 @@ class Survey:
     described: tuple[Described, ...]
 
 
-def survey_of(graph: Graph, cells: Sequence[CellQuery]) -> Survey:
+def survey_of(graph: Graph, cells: Sequence[Query]) -> Survey:
     """Look for `cells` and their stacks in `graph`. Errors: as `gather`."""
     tracer = Tracer(network_of(graph))
     evidence = {query.layer: _cell(tracer, query) for query in cells}
@@ -73,15 +81,13 @@ def survey_of(graph: Graph, cells: Sequence[CellQuery]) -> Survey:
     return Survey(tracer, gluer, evidence, both)
 
 
-def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
+def _cell(tracer: Tracer, query: Query) -> CellEvidence:
     variables = QueryVariables(tracer, query)
     if variables.problem is not None:
         return CellEvidence(query.layer, None, (), (variables.problem,), not variables.absent)
     applications: list[Application] = []
     failures: list[Construct] = []
-    prover = Prover(tracer, query, variables)
-    for found in LstmFinder(tracer, query, variables).uses():
-        proven = found if isinstance(found, Construct) else prover.prove(found)
+    for proven in _uses(tracer, query, variables):
         if isinstance(proven, Construct):
             failures.append(proven)
         else:
@@ -93,9 +99,21 @@ def _cell(tracer: Tracer, query: CellQuery) -> CellEvidence:
     return CellEvidence(query.layer, facts, tuple(applications), tuple(failures), known=True)
 
 
-def _other_uses(variables: QueryVariables, query: CellQuery) -> list[Construct]:
+def _uses(
+    tracer: Tracer, query: Query, variables: QueryVariables
+) -> Iterator[Application | Construct]:
+    """Each place where a cell's kernel is used, proven or refused."""
+    if isinstance(query, FormQuery):
+        yield from FormProver(tracer, query, variables).uses()
+        return
+    prover = Prover(tracer, query, variables)
+    for found in LstmFinder(tracer, query, variables).uses():
+        yield found if isinstance(found, Construct) else prover.prove(found)
+
+
+def _other_uses(variables: QueryVariables, query: Query) -> list[Construct]:
     """What reads the kernel where nothing multiplies by it as it is (weight norm, say)."""
-    users = [op for op, _ in variables.users("kernel") if op.kind not in _LOOKS]
+    users = [op for op, _ in variables.users(next(iter(query.variables))) if op.kind not in _LOOKS]
     detail = "the kernel is not multiplied with x and h, but goes through a {}"
     return [
         Construct("own cell", op.name, query.layer, detail.format(op.kind)) for op in users[:1]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from lstmbridge.gates import Weights
 from lstmbridge.graph.network import Tensor
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.facts import Fact
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CellQuery:
-    """A cell that the variables' names suggest, and that the graph is asked about.
+    """An LSTM that the variables' names suggest, and that the graph is asked about.
 
     Attributes:
         layer: a label of the caller's; it comes back in every answer.
@@ -40,6 +43,74 @@ class CellQuery:
         """Width of each state."""
         return {"h": self.output_size, "c": self.units}
 
+    @property
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """The variables by role; the kernel first."""
+        found = {"kernel": self.kernel}
+        if self.bias is not None:
+            found["bias"] = (self.bias,)
+        if self.projection:
+            found["projection"] = self.projection
+        return found | {f"peephole {gate}": (name,) for gate, name in self.peephole.items()}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What the variables of each role must be together."""
+        h, p = self.units, self.output_size
+        return {
+            "kernel": (self.input_size + p, 4 * h),
+            "bias": (4 * h,),
+            "projection": (h, p),
+            **{f"peephole {gate}": (h,) for gate in self.peephole},
+        }
+
+
+class Build(Protocol):
+    """Makes a cell of tensors by role and constants by option. Errors: ValueError."""
+
+    def __call__(self, roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]], /) -> Cell:
+        """The cell."""
+        ...
+
+
+@dataclass(frozen=True)
+class FormQuery:
+    """A cell of any kind that the variables' names suggest: what builds it tells what it is.
+
+    Attributes:
+        layer: a label of the caller's; it comes back in every answer.
+        variables: role -> its variables' names as the checkpoint has them, in `CellQuery`'s way.
+        shapes: role -> what its variables must be together.
+        small: shapes of a small stand-in with the same roles; None where sizes are part of what
+            the cell is.
+        sees: role -> what its kernel is multiplied with: ``"xh"`` (x and h side by side),
+            ``"x"`` or ``"h"``. The first role is the one by whose uses the cell is looked for.
+        build: the cell, from tensors of those shapes.
+        options: its constants, each with the value that is tried first.
+        open: the options that may have other values: those that are seen around are tried.
+        input_size, output_size, state_sizes: of the cell.
+        last: roles that are applied to what the cell has computed (a projection).
+        pieces: kernels see pieces of x and h, or copies of h side by side.
+    """
+
+    layer: str
+    variables: Mapping[str, tuple[str, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
+    small: Mapping[str, tuple[int, ...]] | None
+    sees: Mapping[str, str]
+    build: Build
+    options: Mapping[str, Any]
+    open: frozenset[str]
+    input_size: int
+    output_size: int
+    state_sizes: Mapping[str, int]
+    last: frozenset[str] = frozenset()
+    pieces: bool = False
+
+
+Query = CellQuery | FormQuery
+"""What a graph is asked about one cell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stated(Generic[T]):
@@ -61,17 +132,36 @@ class CellFacts:
     peephole: Stated[bool]
 
     @property
+    def stated(self) -> dict[str, Stated[Any]]:
+        """By the names of the cell's own facts."""
+        return {
+            "forget_bias": self.forget_bias,
+            "activation": self.activation,
+            "gate_activation": self.gate_activation,
+            "cell_clip": self.cell_clip,
+            "proj_clip": self.proj_clip,
+        }
+
+    @property
     def values(self) -> tuple[object, ...]:
         """The values alone: two applications of one cell must agree on these."""
-        stated = (
-            self.forget_bias,
-            self.activation,
-            self.gate_activation,
-            self.cell_clip,
-            self.proj_clip,
-            self.peephole,
-        )
-        return tuple(s.value for s in stated)
+        return tuple(s.value for s in (*self.stated.values(), self.peephole))
+
+
+@dataclass(frozen=True)
+class FormFacts:
+    """The constants of a cell of any kind, by the names of its own facts. Proven by numbers."""
+
+    stated: Mapping[str, Stated[Any]]
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The values alone."""
+        return tuple(s.value for s in self.stated.values())
+
+
+Facts = CellFacts | FormFacts
+"""What is proven about one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +204,7 @@ class Application:
 
     layer: str
     node: str
-    facts: CellFacts
+    facts: Facts
     x: Tensor
     previous: Mapping[str, Tensor]
     states: Mapping[str, Tensor]
@@ -136,7 +226,7 @@ class CellEvidence:
     """
 
     layer: str
-    facts: CellFacts | None
+    facts: Facts | None
     applications: tuple[Application, ...]
     failures: tuple[Construct, ...]
     known: bool

@@ -14,7 +14,7 @@ import numpy as np
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.findings import Application, CellQuery, Construct
+from lstmbridge.graph.findings import Application, Construct, Query
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.slices import PHRASES, Slice, construct_kind, slice_back
 from lstmbridge.graph.trace import Options, Tracer
@@ -58,7 +58,7 @@ class Gluer:
 
     tracer: Tracer
     applications: Sequence[Application]
-    queries: Mapping[str, CellQuery]
+    queries: Mapping[str, Query]
     outputs: dict[Tensor, tuple[Application, str]] = field(init=False)
     _stops: set[Tensor] = field(init=False)
 

@@ -12,7 +12,7 @@ from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.described import Described
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.findings import CellQuery, Construct, Run
+from lstmbridge.graph.findings import Construct, Query, Run
 from lstmbridge.graph.glue import same
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.sequences import TimeTensor
@@ -25,7 +25,7 @@ _MOST_FEEDERS = 8
 
 
 def joined(
-    tracer: Tracer, described: Sequence[Described], queries: Mapping[str, CellQuery]
+    tracer: Tracer, described: Sequence[Described], queries: Mapping[str, Query]
 ) -> list[Run]:
     """The runs, with what feeds them."""
     joiner = _Joiner(tracer, described, queries)
@@ -36,7 +36,7 @@ class _Joiner:
     """Compares what runs are fed with what other runs give, by numbers."""
 
     def __init__(
-        self, tracer: Tracer, described: Sequence[Described], queries: Mapping[str, CellQuery]
+        self, tracer: Tracer, described: Sequence[Described], queries: Mapping[str, Query]
     ) -> None:
         self._tracer = tracer
         self._described = described

@@ -20,7 +20,7 @@ from lstmbridge.gates import TENSORFLOW_LSTM, Array, GateBlocks, InMemory
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, CellFacts, CellQuery, Construct, Stated
 from lstmbridge.graph.lstm_found import Hypothesis
-from lstmbridge.graph.network import Edge, Tensor
+from lstmbridge.graph.network import Edge, Op, Tensor
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 from lstmbridge.model.cells import LSTM
@@ -44,18 +44,26 @@ _SIZELESS = frozenset(
         "Concat",
         "ConcatV2",
         "Elu",
+        "GRUBlockCell",
         "LSTMBlockCell",
         "MatMul",
         "Maximum",
+        "Mean",
         "Minimum",
         "Mul",
+        "Neg",
+        "RealDiv",
         "Relu",
         "Relu6",
+        "Rsqrt",
         "Selu",
         "Sigmoid",
         "Softplus",
         "Softsign",
         "Split",
+        "Sqrt",
+        "Square",
+        "SquaredDifference",
         "Sub",
         "Tanh",
     }
@@ -90,7 +98,7 @@ class Prover:
     def _attempt(self, found: Hypothesis, sizes: CellQuery, *, sizeless: bool) -> str:
         """What departs; "" where nothing does."""
         if sizeless not in self._drawn:
-            self._drawn[sizeless] = self._variables.stand_ins(sizes)
+            self._drawn[sizeless] = self._variables.stand_ins(sizes.shapes)
         whole, by_tensor = self._drawn[sizeless]
         given = _given(sizes, found)
         edges = {found.x: given["x"], found.h_prev: given["h"]}
@@ -102,17 +110,11 @@ class Prover:
             values = {name: evaluation(t) for name, t in (("c", found.c), ("h", found.h))}
         except NotRecognised as err:
             return err.read
-        if sizeless and not all(map(self._is_sizeless, evaluation.computed)):
+        ops = (self._tracer.network.op(name) for name in evaluation.computed)
+        if sizeless and not all(map(is_sizeless, ops)):
             return "its operations know sizes"
         wanted = _by_equations(_lstm(sizes, found, whole), given, whole=found.whole)
         return _departure(values, wanted)
-
-    def _is_sizeless(self, name: str) -> bool:
-        """Whether an operation does the same to arrays of any width."""
-        op = self._tracer.network.op(name)
-        if op.kind == "Const":
-            return math.prod(getattr(op.attrs.get("value"), "shape", (2,))) <= 1
-        return op.kind in _SIZELESS
 
     def _application(self, found: Hypothesis) -> Application | Construct:
         def read(edge: Edge) -> Tensor:
@@ -133,6 +135,13 @@ class Prover:
             output=h,
             whole=found.whole,
         )
+
+
+def is_sizeless(op: Op) -> bool:
+    """Whether an operation does the same to arrays of any width."""
+    if op.kind == "Const":
+        return math.prod(getattr(op.attrs.get("value"), "shape", (2,))) <= 1
+    return op.kind in _SIZELESS
 
 
 def _given(query: CellQuery, found: Hypothesis) -> dict[str, Array]:

@@ -6,13 +6,13 @@ No weights are read: a proof on random numbers of the right shape holds for any 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lstmbridge.gates import Array
-from lstmbridge.graph.findings import CellQuery, Construct
+from lstmbridge.graph.findings import Construct, Query
 from lstmbridge.graph.network import Network, Op, Tensor
 from lstmbridge.graph.trace import VARIABLES, Tracer
 
@@ -51,29 +51,23 @@ class QueryVariables:
 
     Attributes:
         problem: why they cannot be used: absent, or of another shape than the checkpoint's.
-        absent: the graph has no variable of the kernel's name.
+        absent: the graph has no variable of the first role's name (the kernel's).
     """
 
-    def __init__(self, tracer: Tracer, query: CellQuery) -> None:
+    def __init__(self, tracer: Tracer, query: Query) -> None:
         self._tracer = tracer
         self._query = query
-        names: dict[str, Sequence[str]] = {"kernel": query.kernel}
-        if query.bias is not None:
-            names["bias"] = (query.bias,)
-        if query.projection:
-            names["projection"] = query.projection
-        names.update({f"peephole {gate}": (name,) for gate, name in query.peephole.items()})
         self.problem: Construct | None = None
         self.absent = False
         self._roles: dict[str, Role] = {}
-        shapes = _shapes(query)
-        for role, variables in names.items():
-            self._find(role, variables, shapes[role])
+        self._first = next(iter(query.variables))
+        for role, variables in query.variables.items():
+            self._find(role, variables, query.shapes[role])
 
     def _find(self, role: str, names: Sequence[str], shape: tuple[int, ...]) -> None:
         nodes = [op for name in names for op in nodes_of(self._tracer.network, name)]
         if len(nodes) < len(names):
-            self.absent |= role == "kernel"
+            self.absent |= role == self._first
             self._fail(names[0], f"the graph has no variable {names[0]!r}")
             return
         shapes = [_shape_of(op) for op in nodes]
@@ -93,17 +87,18 @@ class QueryVariables:
         if self.problem is None:
             self.problem = Construct("other graph", node, self._query.layer, detail)
 
-    def stand_ins(self, sizes: CellQuery) -> tuple[dict[str, Array], dict[Tensor, Array]]:
+    def stand_ins(
+        self, shapes: Mapping[str, tuple[int, ...]]
+    ) -> tuple[dict[str, Array], dict[Tensor, Array]]:
         """Random numbers: whole by role, and by the graph's variables.
 
         Args:
-            sizes: the query, or the same with other sizes. The parts of a partitioned variable
-                then have other sizes too.
+            shapes: the query's, or others. The parts of a partitioned variable then have other
+                sizes too.
         """
         draw = np.random.default_rng(20)
         whole: dict[str, Array] = {}
         by_tensor: dict[Tensor, Array] = {}
-        shapes = _shapes(sizes)
         for name, role in self._roles.items():
             whole[name] = draw.normal(size=shapes[name])
             rows = [(_shape_of(op) or role.shape)[0] for op in role.nodes]
@@ -114,6 +109,10 @@ class QueryVariables:
                 by_tensor[op.name, 0] = whole[name][start : start + count]
                 start += count
         return whole, by_tensor
+
+    def nodes(self, role: str) -> tuple[str, ...]:
+        """The names of the variables that hold a role's numbers."""
+        return tuple(op.name for op in self._roles[role].nodes)
 
     def users(self, role: str) -> Iterator[tuple[Op, int]]:
         """Operations that read the whole of it, and by which input; shards put together."""
@@ -130,16 +129,6 @@ class QueryVariables:
                     found[name, position] = None
         for name, position in found:
             yield self._tracer.network.op(name), position
-
-
-def _shapes(query: CellQuery) -> dict[str, tuple[int, ...]]:
-    h, p = query.units, query.output_size
-    return {
-        "kernel": (query.input_size + p, 4 * h),
-        "bias": (4 * h,),
-        "projection": (h, p),
-        **{f"peephole {gate}": (h,) for gate in query.peephole},
-    }
 
 
 def nodes_of(network: Network, name: str) -> list[Op]:

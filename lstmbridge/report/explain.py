@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import getdoc
 
+import ml_dtypes
 import numpy as np
 
 from lstmbridge.adapters.families import class_called, foreign_called, normal
@@ -59,7 +60,7 @@ _LETTERS: Mapping[str, str] = {
 }
 """Field -> what its blocks are called in an equation; others keep their names."""
 _DTYPE = "float32"
-_DTYPES = ("float16", "float32", "float64")
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _NEAR = 3
 
 Lines = Mapping[str, str]
@@ -308,7 +309,8 @@ def _targets(target: str, sample: Sample) -> Iterator[Said]:
 def _ask(target: str, cell: Cell, dtype: str) -> tuple[str, str]:
     layer = Layer("layer0", cell, 0, "")
     try:
-        said = express(target, layer, features_of(cell, np.dtype(dtype)))
+        named = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+        said = express(target, layer, features_of(cell, named))
     except CannotExpress as error:
         return "refused", error.read
     return said.how, said.detail

@@ -39,18 +39,23 @@ def _say(value: object) -> str:
 
 
 def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
-    """``name = value (basis: where)``, layers that agree said once."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    """``name = value (basis: where)``, layers that agree said once.
+
+    Places that differ in numbers only (``cell_0``, ``cell_1``) are one place, the first.
+    """
+    groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for name, f in facts.items():
         layer, _, short = name.rpartition(".")
-        basis = f.basis.value + (f": {f.where}" if f.where else "")
-        groups.setdefault((short, _say(f.value), basis), []).append(layer)
+        key = (short, _say(f.value), f.basis.value, re.sub(r"\d+", "#", f.where))
+        groups.setdefault(key, []).append((layer, f.where))
     whole = {name.rpartition(".")[0] for name in facts} - {""}
     lines = []
-    for (short, value, basis), found in groups.items():
-        layers = [x for x in found if x]
+    for (short, value, basis, _), found in groups.items():
+        layers = [layer for layer, _ in found if layer]
         place = "" if set(layers) == whole or not layers else f" in {_several(layers)}"
-        lines.append(f"{short} = {value}{place}  ({basis})")
+        where = f": {found[0][1]}" if found[0][1] else ""
+        more = ", ..." if len({place for _, place in found}) > 1 else ""
+        lines.append(f"{short} = {value}{place}  ({basis}{where}{more})")
     return lines
 
 

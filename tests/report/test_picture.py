@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,3 +201,17 @@ def test_the_last_column_wraps_within_itself() -> None:
     assert all(line.startswith("      word") for line in lines[1:-1])
     assert lines[0].startswith("a     word")
     assert lines[-1] == "long"
+
+
+def test_facts_of_layers_that_agree_are_said_once_with_the_first_place() -> None:
+    def layer(k: int, clip: float | None) -> Recurrent:
+        cell = lstm(2, 2)
+        where = f"meta: cell_{k}/Const_{k}"
+        return Recurrent(replace(cell, forget_bias=Fact.read(0.5, where), cell_clip=fact(clip)))
+
+    model = Model("rnn", Sequence((layer(0, None), layer(1, None), layer(2, 3.0))))
+    lines = [line.strip() for line in shown(model).splitlines()]
+    assert "forget_bias = 0.5  (read: meta: cell_0/Const_0, ...)" in lines
+    assert "cell_clip = none in layer0, layer1  (given: test)" in lines
+    assert "cell_clip = 3.0 in layer2  (given: test)" in lines
+    assert "activation = tanh  (given: test)" in lines
