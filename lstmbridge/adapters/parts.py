@@ -238,9 +238,7 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     return Built(part, tuple(dict.fromkeys(doubts)))
 
 
-def _in_graph(
-    model: Model, shop: _Workshop
-) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
+def _in_graph(model: Model, shop: _Workshop) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
     """Layer name -> what a graph was asked, and the tensors of the variables it was asked by."""
     found: dict[str, tuple[Query, Mapping[str, TensorRef]]] = {}
     for layer in model.layers:
