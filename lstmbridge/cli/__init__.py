@@ -17,6 +17,7 @@ import click
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
 from lstmbridge.cli.printing import Printer
+from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import jsonable, terminal
@@ -111,6 +112,7 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 )
 @opt.source_options
 @opt.verify_options
+@opt.report_options
 @opt.output_options
 def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None:
     """Convert the recurrent stack in SOURCE and prove that the file computes the same.
@@ -118,6 +120,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     Nothing is written unless every number agrees as closely as rounding allows.
     """
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    reports = Reports(rest, verified=not rest["no_verify"])
     done = api.convert(
         source,
         to=target,
@@ -140,6 +143,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
     printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
     printer.json(jsonable.conversion(done))
+    model = done.part.model
+    reports.write(done.verdict, source, (done.artifact.path,), lambda: model)
     sys.exit(done.exit_code)
 
 
@@ -149,14 +154,17 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
 @opt.source_options
 @opt.verify_options
+@opt.report_options
 @opt.output_options
 def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
+    reports = Reports(rest)
+    hints = opt.hints_from(rest)
     found = api.verify(
         source,
         *artifacts,
-        hints=opt.hints_from(rest),
+        hints=hints,
         options=opt.verify_options_from(rest),
         runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
@@ -167,6 +175,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)
+    reports.write(found, source, artifacts, lambda: api.load(source, hints))
     sys.exit(found.exit_code)
 
 

@@ -112,6 +112,18 @@ def verify_options(function: F) -> F:
     )(function)
 
 
+def report_options(function: F) -> F:
+    """Files that report a verdict, whatever it is."""
+    where = click.Path(path_type=Path)
+    return _stack(
+        click.option("--junit", type=where, metavar="PATH", help="Report as JUnit XML, for CI."),
+        click.option(
+            "--markdown", type=where, metavar="PATH", help="Report for a pull request's comment."
+        ),
+        click.option("--html", type=where, metavar="PATH", help="Report as one page."),
+    )(function)
+
+
 def output_options(function: F) -> F:
     """How the answer is given."""
     return _stack(

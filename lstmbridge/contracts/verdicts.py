@@ -58,7 +58,8 @@ class FaultReport:
 
     `planted` = `caught` + `missed`; a fault that moves nothing on these weights (a zero bias
     dropped) is `indistinguishable` and not among the planted. `weakest` is the fault that was
-    caught by least: its name, and its departure as a multiple of what is allowed.
+    caught by least: its name, and its departure as a multiple of what is allowed. `ratios` has
+    that multiple for each planted fault; where it is large, "at least".
     """
 
     planted: int
@@ -67,6 +68,7 @@ class FaultReport:
     missed: tuple[str, ...] = ()
     weakest: tuple[str, float] | None = None
     caught_names: tuple[str, ...] = ()
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

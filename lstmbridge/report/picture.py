@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonpath
 
 from lstmbridge.gates import ORDERS, Cut, GateBlocks, Weights
 from lstmbridge.model.blocks import Attachment
@@ -89,11 +88,20 @@ def _tables(cell: Cell) -> list[tuple[str, ...]]:
     return [tuple(gates) for gates in together.values()]
 
 
-def _common_scope(names: Sequence[str]) -> str:
-    """The scope that all of `names` lie in, with its slash; "" where there is none."""
-    scopes = [name.rpartition("/")[0] for name in names]
-    common = commonpath(scopes) if scopes and all(scopes) else ""
-    return f"{common}/" if common else ""
+def common_scope(names: Sequence[str]) -> str:
+    """The scope that all of `names` lie in; "" where there is none."""
+    scopes = [name.split("/")[:-1] for name in names]
+    common = []
+    for segments in zip(*scopes, strict=False):
+        if len(set(segments)) > 1:
+            break
+        common.append(segments[0])
+    return "/".join(common)
+
+
+def _within(name: str, scope: str) -> str:
+    """`name` as it is called inside `scope`."""
+    return name.removeprefix(f"{scope}/") if scope else name
 
 
 def _stored_in(cell: Cell) -> str:
@@ -104,7 +112,7 @@ def _stored_in(cell: Cell) -> str:
             names += [source.name for source in _sources(stored, stored.gates)]
         else:
             names.append(_whole(stored).name)
-    return _common_scope(names)
+    return common_scope(names)
 
 
 def _letters(cell: Cell, gates: Sequence[str]) -> list[str]:
@@ -122,7 +130,7 @@ def _heading(cell: Cell, gates: Sequence[str], scope: str) -> str:
         if len(sources) > 1:
             named[f"{field} in {len(sources)} tensors"] = None
         for source in sources if len(sources) == 1 else ():
-            named[f"{source.name.removeprefix(scope)}{GLUE}{shape_of(source.shape)}"] = None
+            named[f"{_within(source.name, scope)}{GLUE}{shape_of(source.shape)}"] = None
     *rest, last = named
     said = f"{', '.join(rest)} and {last}" if rest else last
     columns = ", columns by gate" if len(gates) > 1 else ""
@@ -210,7 +218,7 @@ def draw(cell: Cell) -> list[str]:
         lines += _boxes(_heads(cell, gates), _rows(cell, gates))
     for field, stored in cell.blocks.items():
         if not isinstance(stored, GateBlocks):
-            name = _whole(stored).name.removeprefix(scope)
+            name = _within(_whole(stored).name, scope)
             called = "" if name == field else f"{field}: "
             lines.append(f"{called}{name} {shape_of(stored.shape)}")
     return lines
@@ -219,5 +227,5 @@ def draw(cell: Cell) -> list[str]:
 def stored_as(attachment: Attachment) -> str:
     """The tensors of a block that is no cell, in one line."""
     weights = list(attachment.block.weights.values())
-    scope = _common_scope([stored.name for stored in weights])
-    return ", ".join(f"{w.name.removeprefix(scope)} {shape_of(w.shape)}" for w in weights)
+    scope = common_scope([stored.name for stored in weights])
+    return ", ".join(f"{_within(w.name, scope)}{GLUE}{shape_of(w.shape)}" for w in weights)

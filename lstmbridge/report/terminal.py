@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from os.path import commonpath
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Many
 from typing import Any
 
 from lstmbridge.contracts import (
@@ -19,10 +19,21 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
-from lstmbridge.model.blocks import Attachment, Layer
+from lstmbridge.model.blocks import (
+    Attachment,
+    Bidirectional,
+    Block,
+    Highway,
+    Layer,
+    Residual,
+    Sequence,
+)
 from lstmbridge.model.facts import Basis, Fact
 from lstmbridge.report.layout import columns, wrapped
-from lstmbridge.report.picture import INDENT, draw, shape_of, stored_as
+from lstmbridge.report.picture import INDENT, common_scope, draw, shape_of, stored_as
+
+Row = tuple[str, str, str, str]
+"""Name, kind, sizes, and where it is stored or what it does."""
 
 _IGNORED_SHOWN = 12
 _DEPARTED_SHOWN = 4
@@ -59,7 +70,7 @@ def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
     return lines
 
 
-def _several(names: Sequence[str]) -> str:
+def _several(names: Many[str]) -> str:
     """Names of layers in a few words: ``layer0, layer2 to layer11``."""
     runs: list[list[str]] = []
     for name in names:
@@ -73,7 +84,7 @@ def _several(names: Sequence[str]) -> str:
     return ", ".join(few)
 
 
-def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
+def _row(place: Layer | Attachment, part: Part) -> Row:
     """Name, kind, sizes and where it is stored."""
     if isinstance(place, Attachment):
         block = place.block
@@ -83,20 +94,29 @@ def _row(place: Layer | Attachment, part: Part) -> tuple[str, str, str, str]:
     sizes = f"{cell.input_size} → {cell.output_size}"
     if cell.output_size != cell.units:
         sizes = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
-    scopes = [name.rpartition("/")[0] for name in part.variables.get(place.name, ())]
-    scope = commonpath(scopes) if scopes and all(scopes) else ""
+    scope = common_scope(part.variables.get(place.name, ()))
     return place.name, cell.KIND, sizes, scope.removeprefix(f"{part.name}/")
 
 
-def _layers(part: Part) -> list[str]:
-    """A line for each cell and each block around cells, in columns."""
-    return columns([_row(place, part) for place in part.model.places], indent=4)
+def _rows(block: Block, places: Iterator[Layer | Attachment], part: Part) -> list[Row]:
+    """A row for each place in `block`, and one for each residual, after what it goes around."""
+    if isinstance(block, Bidirectional):
+        children: tuple[Block, ...] = (block.forward, block.backward)
+        return [row for child in children for row in _rows(child, places, part)]
+    if isinstance(block, Sequence):
+        return [row for child in block.blocks for row in _rows(child, places, part)]
+    inner = _rows(block.inner, places, part) if isinstance(block, Highway | Residual) else []
+    if isinstance(block, Residual):
+        size = block.output_size
+        return [*inner, ("", "residual", f"{size} → {size}", f"adds the input of {inner[0][0]}")]
+    return [*inner, _row(next(places), part)]
 
 
 def _part(part: Part) -> list[str]:
     layers = part.model.layers
     title = f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"
-    lines = ["", *wrapped(title), *_layers(part)]
+    rows = _rows(part.model.root, iter(part.model.places), part)
+    lines = ["", *wrapped(title), *columns(rows, indent=4)]
     lines += ["", "    facts"]
     for line in _grouped_facts(part.model.all_facts):
         lines += wrapped(line, INDENT)
@@ -109,7 +129,7 @@ def _part(part: Part) -> list[str]:
     return lines
 
 
-def _left_aside(ignored: Sequence[Ignored], *, verbose: bool) -> list[str]:
+def _left_aside(ignored: Many[Ignored], *, verbose: bool) -> list[str]:
     """Variables that are no part of a layer, those with one reason together."""
     groups: dict[str, list[Ignored]] = {}
     for x in ignored:
@@ -157,6 +177,8 @@ def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
 
 
 def _difference(name: str, c: OutputComparison) -> str:
+    if c.problem:
+        return f"{name}: {c.problem}, on probe {c.probe}"
     place = ", ".join(map(str, c.worst_index))
     ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{c.ratio:,.3g} times"
     return (
@@ -178,10 +200,7 @@ def _runtime(r: RuntimeResult) -> list[str]:
     departed = [(name, c) for name, c in worst if c.problem or not c.ratio <= 1]
     if departed:
         lines += [f"    {line}" for line in r.diagnosis.splitlines()]
-        lines += [
-            f"    {_difference(name, c) if c.ratio > 1 else f'{name}: {c.problem}'}"
-            for name, c in departed[:_DEPARTED_SHOWN]
-        ]
+        lines += [f"    {_difference(name, c)}" for name, c in departed[:_DEPARTED_SHOWN]]
         more = len(departed) - _DEPARTED_SHOWN
         if more > 0:
             lines.append(f"    and {_plural(more, 'output')} more")
@@ -204,6 +223,15 @@ def _ledger(ledger: LedgerReport) -> list[str]:
     if len(wrong) > _DEPARTED_SHOWN:
         shown.append(f"    and {_plural(len(wrong) - _DEPARTED_SHOWN, 'block')} more")
     return [line, *shown]
+
+
+def _fitted(lines: Many[str]) -> list[str]:
+    """The lines, each within a narrow terminal at its own indent."""
+    return [
+        piece
+        for line in lines
+        for piece in wrapped(line.lstrip(), len(line) - len(line.lstrip()), hang=2)
+    ]
 
 
 def verdict(v: Verdict) -> str:
@@ -236,7 +264,7 @@ def verdict(v: Verdict) -> str:
     if v.not_run:
         lines.append("  not run")
         lines += [f"    {text}" for text in v.not_run]
-    return "\n".join(lines)
+    return "\n".join(_fitted(lines))
 
 
 def conversion(c: Conversion, *, verbose: bool = False) -> str:
@@ -247,7 +275,9 @@ def conversion(c: Conversion, *, verbose: bool = False) -> str:
     hows: dict[tuple[str, str], list[str]] = {}
     for e in c.artifact.expressions:
         hows.setdefault((e.how, e.detail), []).append(e.layer)
-    lines += [f"  {', '.join(who)}: {how}, {detail}" for (how, detail), who in hows.items()]
+    for (how, detail), who in hows.items():
+        lines.append(f"  {_several(who)}: {how}{', ' * bool(detail)}{detail}")
+    lines = _fitted(lines)
     if c.verdict is not None:
         lines.append(verdict(c.verdict))
     else:

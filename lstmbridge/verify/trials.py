@@ -229,6 +229,7 @@ def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
         missed=tuple(missed),
         weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
         caught_names=tuple(caught),
+        ratios={name: s.ratio for name, s in seen.items() if name not in same},
     )
 
 
@@ -244,10 +245,15 @@ def merged(reports: Sequence[FaultReport]) -> FaultReport:
     ]
     same = {name for report in reports for name in report.indistinguishable}
     weakest = [report.weakest for report in reports if report.weakest is not None]
+    ratios: dict[str, float] = {}
+    for report in reports:
+        for name, ratio in report.ratios.items():
+            ratios[name] = min(ratio, ratios.get(name, ratio))
     return replace(
         FaultReport(len(caught) + len(missed), len(caught)),
         indistinguishable=tuple(sorted(same.difference(caught, missed))),
         missed=tuple(missed),
         weakest=min(weakest, key=lambda item: item[1]) if weakest else None,
         caught_names=tuple(caught),
+        ratios=ratios,
     )

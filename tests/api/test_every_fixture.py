@@ -120,7 +120,7 @@ def test_the_pytorch_module_gives_what_tensorflow_gave(
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in CONVERTED if CARDS[n]["meta"] and CARDS[n]["family"] == "lstm"],
+    [n for n in CONVERTED if CARDS[n]["meta"]],
 )
 def test_with_the_graph_beside_it_no_flag_is_needed(name: str, case: Any, tmp_path: Path) -> None:
     one = case(name)

@@ -20,12 +20,12 @@ from lstmbridge.gates import (
     GateBlocks,
     InMemory,
 )
-from lstmbridge.model.blocks import Dense, Highway, Model, Recurrent, Sequence
+from lstmbridge.model.blocks import Dense, Highway, Model, Recurrent, Residual, Sequence
 from lstmbridge.model.cells import GRU, LSTM, NAS
 from lstmbridge.model.facts import Fact
 from lstmbridge.report import jsonable, terminal
 from lstmbridge.report.layout import columns, wrapped
-from lstmbridge.report.picture import INDENT, draw, plain
+from lstmbridge.report.picture import INDENT, common_scope, draw, plain
 from lstmbridge.report.samples import SAMPLES
 
 
@@ -215,3 +215,25 @@ def test_facts_of_layers_that_agree_are_said_once_with_the_first_place() -> None
     assert "cell_clip = none in layer0, layer1  (given: test)" in lines
     assert "cell_clip = 3.0 in layer2  (given: test)" in lines
     assert "activation = tanh  (given: test)" in lines
+
+
+def test_a_residual_is_shown_behind_what_it_goes_around() -> None:
+    wrapped_layers = Sequence((Recurrent(lstm(2, 2)), Recurrent(gru(2, 2))))
+    model = Model("rnn", Sequence((Recurrent(lstm(3, 2)), Residual(wrapped_layers))))
+    rows = [line.split() for line in shown(model).splitlines()[4:8]]
+    assert [row[0] for row in rows] == ["layer0", "layer1", "layer2", "residual"]
+    assert " ".join(rows[3][-5:]) == "adds the input of layer1"
+
+
+@pytest.mark.parametrize(
+    ("names", "scope"),
+    [
+        (("a/b/kernel", "a/b/bias"), "a/b"),
+        (("a/b/gates/kernel", "a/b/candidate/kernel"), "a/b"),
+        (("/a/kernel", "b/kernel"), ""),
+        (("kernel",), ""),
+        ((), ""),
+    ],
+)
+def test_the_common_scope_of_any_names(names: tuple[str, ...], scope: str) -> None:
+    assert common_scope(names) == scope

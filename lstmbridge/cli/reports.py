@@ -1,0 +1,79 @@
+"""The files that ``--junit``, ``--markdown`` and ``--html`` ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lstmbridge.contracts import Verdict
+from lstmbridge.errors import UsageError
+from lstmbridge.model.blocks import Model
+from lstmbridge.report import html, junit, markdown
+
+KINDS = ("junit", "markdown", "html")
+
+
+class Reports:
+    """Takes the report options out of `arguments`; writes when the verdict is known.
+
+    Raises:
+        UsageError: a folder is missing; or a report is asked for and nothing will be verified.
+    """
+
+    def __init__(self, arguments: dict[str, Any], *, verified: bool = True) -> None:
+        found = {kind: arguments.pop(kind) for kind in KINDS}
+        self._wanted: dict[str, Path] = {k: path for k, path in found.items() if path is not None}
+        for kind, path in self._wanted.items():
+            if not verified:
+                raise UsageError(
+                    f"--{kind} asks for the report of a verification, --no-verify for none",
+                    expected="one of the two",
+                    where=f"--{kind} {path}",
+                )
+            if not path.absolute().parent.is_dir():
+                raise UsageError(
+                    f"the folder of {path} does not exist",
+                    expected="a folder to write the report into",
+                    where=f"--{kind}",
+                )
+
+    def write(
+        self,
+        verdict: Verdict | None,
+        source: Path,
+        artifacts: tuple[Path, ...],
+        model: Callable[[], Model] | None = None,
+    ) -> None:
+        """Write what was asked for, whatever the verdict.
+
+        Args:
+            verdict: None: there is none, nothing is written.
+            source: as the user called it.
+            artifacts: likewise.
+            model: gives the network; asked only where it is drawn.
+
+        Raises:
+            UsageError: the system refuses a file.
+        """
+        if verdict is None:
+            return
+        named = tuple(str(path) for path in artifacts)
+        writers: dict[str, Callable[[], str]] = {
+            "junit": lambda: junit.text(verdict, source=str(source), artifacts=named),
+            "markdown": lambda: markdown.text(verdict, source=str(source), artifacts=named),
+            "html": lambda: html.text(
+                verdict,
+                source=str(source),
+                artifacts=named,
+                model=None if model is None else model(),
+            ),
+        }
+        for kind, path in self._wanted.items():
+            content = writers[kind]().encode("utf-8", "replace")
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise UsageError(
+                    f"the report cannot be written: {error.strerror}", where=f"--{kind} {path}"
+                ) from error

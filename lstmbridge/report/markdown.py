@@ -1,0 +1,126 @@
+"""A verdict as Markdown, short enough for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lstmbridge import __version__
+from lstmbridge.contracts import (
+    FaultReport,
+    LedgerReport,
+    OutputComparison,
+    RuntimeResult,
+    Verdict,
+)
+from lstmbridge.model.facts import Basis
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@])")
+_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_REASONS_SHOWN = 5
+_NAME = 120
+_WORDS = 300
+
+
+def text(verdict: Verdict, *, source: str, artifacts: tuple[str, ...]) -> str:
+    """The whole comment.
+
+    Args:
+        verdict: what to report.
+        source: what the user called it.
+        artifacts: likewise.
+    """
+    names = ", ".join(_code(path) for path in artifacts)
+    lines = [
+        f"### lstmbridge: {verdict.outcome.value.upper()}",
+        "",
+        f"{names} against {_code(source)}: {verdict.comparisons:,} numbers compared.",
+        "",
+    ]
+    shown = verdict.reasons[:_REASONS_SHOWN]
+    lines += [f"- {_said(reason)}" for reason in shown]
+    if len(verdict.reasons) > len(shown):
+        lines.append(f"- and {len(verdict.reasons) - len(shown)} reasons more")
+    lines += [""] if shown else []
+    lines += _table(verdict.runtimes)
+    lines += [f"- {line}" for line in _evidence(verdict)]
+    if verdict.not_run:
+        lines += ["", "<details><summary>not run</summary>", ""]
+        lines += [f"- {_said(line)}" for line in verdict.not_run]
+        lines += ["", "</details>"]
+    return "\n".join([*lines, "", f"lstmbridge {__version__}, seed {verdict.seed}", ""])
+
+
+def _said(words: str) -> str:
+    """Plain words, none of which Markdown or HTML would understand."""
+    flat = _BREAKS.sub(" ", words).strip()
+    return _SPECIAL.sub(r"\\\1", flat if len(flat) <= _WORDS else f"{flat[:_WORDS]} ...")
+
+
+def _code(name: str) -> str:
+    """A name as code; backticks in it cannot end it, and a bar cannot end a table's cell."""
+    flat = _BREAKS.sub(" ", name).strip()
+    flat = flat if len(flat) <= _NAME else f"...{flat[-_NAME:]}"
+    if not flat or "`" in flat or "|" in flat:
+        return _said(flat) or "(no name)"
+    return f"`{flat}`"
+
+
+def _table(runtimes: Sequence[RuntimeResult]) -> list[str]:
+    if not runtimes:
+        return []
+    several = len({r.subject for r in runtimes}) > 1
+    lines = [
+        "| runtime | | worst output | differs by | allowed | of allowed |",
+        "|---|---|---|--:|--:|--:|",
+    ]
+    for r in runtimes:
+        name = _said(" ".join(filter(None, (r.name, r.version, r.precision))))
+        name += f", {_code(r.subject)}" if several else ""
+        lines.append(f"| {name} | {_said(r.status)} | {' | '.join(_worst(r))} |")
+    return [*lines, ""]
+
+
+def _worst(r: RuntimeResult) -> tuple[str, str, str, str]:
+    if not r.outputs:
+        return _said(r.reason.partition("\n")[0]), "", "", ""
+
+    def rank(item: tuple[str, OutputComparison]) -> tuple[bool, float]:
+        return bool(item[1].problem), item[1].ratio
+
+    name, one = max(r.outputs.items(), key=rank)
+    if one.problem:
+        return f"{_code(name)}: {_said(one.problem)}", "", "", ""
+    return _code(name), f"{one.max_abs:.2g}", f"{one.allowed:.2g}", f"{one.ratio:.2g}"
+
+
+def _evidence(verdict: Verdict) -> list[str]:
+    lines = [_faults(verdict.faults)]
+    if verdict.ledger is not None:
+        lines.append(_ledger(verdict.ledger))
+    assumed = dict.fromkeys(
+        f"{_said(name.rpartition('.')[2])} = {_said(str(fact.value))}"
+        for name, fact in verdict.facts.items()
+        if fact.basis is Basis.ASSUMED
+    )
+    if assumed:
+        lines.append(f"assumed, because nothing states it: {', '.join(assumed)}")
+    if verdict.tolerance is not None:
+        lines.append(f"a tolerance of {verdict.tolerance:g} stood in place of the noise floor")
+    return lines
+
+
+def _faults(faults: FaultReport) -> str:
+    line = f"planted faults: {faults.caught} of {faults.planted} would have been caught"
+    if faults.weakest is not None:
+        name, ratio = faults.weakest
+        line += f"; the faintest, {_said(name)}, at {ratio:.3g} x what is allowed"
+    return line
+
+
+def _ledger(ledger: LedgerReport) -> str:
+    if ledger.unreadable:
+        return f"weights were not read back: {_said(ledger.unreadable)}"
+    wrong = len(ledger.different) + len(ledger.missing) + len(ledger.extra)
+    state = f"{wrong} blocks wrong" if wrong else "all bit for bit the source's"
+    return f"weights read back: {ledger.compared:,} numbers, {state}"
