@@ -42,6 +42,7 @@ from lstmbridge.errors import (
 from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
+from lstmbridge.runtimes.graph import GraphRuntime
 from lstmbridge.sources import open_source
 from lstmbridge.staging import check_destination, refuse_clashes, sha256_of, staged
 from lstmbridge.subjects import subjects_of
@@ -129,7 +130,7 @@ def runtimes() -> tuple[RuntimeInfo, ...]:
 
 
 def _default_output(source: Source, part: Part, target: Target, *, alone: bool) -> Path:
-    stem = re.sub(r"\.ckpt(?=-|$)", "", source.path.name) or "model"
+    stem = re.sub(r"\.ckpt(?=-|$)|\.(pb|pbtxt)$", "", source.path.name) or "model"
     if not alone:
         stem += "." + re.sub(r"[^A-Za-z0-9_.-]+", "-", part.name).strip("-")
     return Path(stem + target.suffixes[0])
@@ -147,6 +148,7 @@ def convert(
     strict: bool = False,
     force: bool = False,
     reports: Sequence[str | Path] = (),
+    stack_only: bool = False,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert the stack in `path` and verify the file that results, by reading it back.
@@ -163,6 +165,8 @@ def convert(
         force: replace an existing file.
         reports: files that the caller will write afterwards: refused where they are the
             artifact or a file of the source.
+        stack_only: of a source that declares a whole model (a frozen graph, a SavedModel),
+            convert the recurrent stack alone.
         progress: called as the work advances.
 
     Returns:
@@ -174,6 +178,8 @@ def convert(
     """
     start = time.perf_counter()
     with _opened(path) as source:
+        if source.declares_model and not stack_only:
+            _refuse_whole(source)
         target = registry.target(to)
         recognition = _recognise(source, hints or Hints())
         part = _choose(recognition, source.path)
@@ -198,6 +204,7 @@ def convert(
                     [artifact],
                     verification,
                     runtimes,
+                    graph=_graph_of(source, part),
                     thorough=False,
                     progress=progress,
                 )
@@ -246,6 +253,7 @@ def verify(
             read,
             options or VerifyOptions(),
             runtimes,
+            graph=_graph_of(source, part),
             thorough=True,
             progress=progress,
         )
@@ -272,16 +280,35 @@ def read_artifact(path: str | Path) -> Artifact:
     )
 
 
+def _refuse_whole(source: Source) -> None:
+    """A stack in place of the whole model would be another thing than was asked for."""
+    raise CannotExpress(
+        f"{source.path.name} declares a whole model ({source.format}), not only a stack",
+        expected="--stack-only: this version converts recurrent stacks, not what is around them",
+        where=str(source.path),
+        advice="say --stack-only to convert its recurrent stack alone",
+    )
+
+
+def _graph_of(source: Source, part: Part) -> GraphRuntime | None:
+    """The runtime of the source's own graph, where the graph was read."""
+    graph = source.graph() if part.graph_cells else None
+    return None if graph is None else GraphRuntime(graph, source.tensors, part)
+
+
 def _compare(
     model: Model,
     artifacts: Sequence[Artifact],
     options: VerifyOptions,
     runtimes: Sequence[str],
     *,
+    graph: GraphRuntime | None,
     thorough: bool,
     progress: Progress | None,
 ) -> Verdict:
-    subjects = subjects_of(model, artifacts, runtimes, options.require, thorough=thorough)
+    subjects = subjects_of(
+        model, artifacts, runtimes, options.require, thorough=thorough, graph=graph
+    )
     return compare(
         model,
         subjects.runs,

@@ -26,6 +26,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "lstmbridge.runtimes": {
         "oracle": "lstmbridge.runtimes.oracle:Oracle",
+        "graph": "lstmbridge.runtimes.graph:GraphRuntime",
         "onnxruntime-cpu": "lstmbridge.runtimes.onnxruntime:OnnxRuntimeCpu",
         "onnxruntime-cuda": "lstmbridge.runtimes.onnxruntime:OnnxRuntimeCuda",
         "torch": "lstmbridge.runtimes.pytorch:TorchCpu",

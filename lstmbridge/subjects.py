@@ -10,6 +10,7 @@ from lstmbridge.contracts import Artifact, Ledger, Runtime
 from lstmbridge.model.blocks import Model
 
 ORACLE = "oracle"
+GRAPH = "graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,12 @@ class Subjects:
 
 
 def _runtimes_for(
-    kind: str, wanted: Sequence[str], require: Sequence[str], *, thorough: bool
+    kind: str,
+    wanted: Sequence[str],
+    require: Sequence[str],
+    graph: Runtime | None,
+    *,
+    thorough: bool,
 ) -> tuple[list[Runtime], list[str]]:
     """The runtimes to run on artifacts of target `kind`, and in words what is left out."""
     named = {*wanted, *require}
@@ -34,6 +40,14 @@ def _runtimes_for(
     for name in registry.runtime_names():
         runtime = registry.runtime(name)
         if name == ORACLE or runtime.runs not in {kind, "model"}:
+            continue
+        if name == GRAPH:
+            runtime = graph or runtime
+            if name not in named and (graph is None or wanted):
+                why = "no graph was read beside the weights" if graph is None else "not asked for"
+                left_out.append(f"{name}: {why}")
+            else:
+                chosen.append(runtime)
             continue
         info = runtime.info()
         if name in named:
@@ -54,6 +68,7 @@ def subjects_of(
     require: Sequence[str],
     *,
     thorough: bool,
+    graph: Runtime | None = None,
 ) -> Subjects:
     """Pair `artifacts` with runtimes, and read their weights back.
 
@@ -63,6 +78,7 @@ def subjects_of(
         wanted: names of runtimes to run; empty: every one that is here and fits.
         require: names that must run, whether they are here or not.
         thorough: also run the source's own framework, where it is here, unasked.
+        graph: the runtime of the source's own graph, where it has one that was read.
 
     Raises:
         UsageError: a name is unknown.
@@ -73,7 +89,7 @@ def subjects_of(
     left_out: dict[str, None] = {}
     ledgers: dict[str, Ledger] = {}
     for artifact in artifacts:
-        chosen, absent = _runtimes_for(artifact.target, wanted, require, thorough=thorough)
+        chosen, absent = _runtimes_for(artifact.target, wanted, require, graph, thorough=thorough)
         left_out.update(dict.fromkeys(absent))
         for runtime in chosen:
             subject = model if runtime.runs == "model" else artifact

@@ -161,9 +161,11 @@ def truncated_v1(folder):
     path.write_bytes(path.read_bytes()[:100])
 
 
-@case("a graph (a frozen .pb)", source="frozen.pb")
-def frozen_graph(folder):
-    (folder / "frozen.pb").write_bytes(meta_graph("a", "b").graph_def.SerializeToString())
+@case("without its 1 variables", source="graph.pb")
+def graph_of_variables(folder):
+    graph = meta_graph("a", "b").graph_def
+    graph.node[0].op = "VariableV2"
+    (folder / "graph.pb").write_bytes(graph.SerializeToString())
 
 
 @case("a graph (.meta)", source="model.ckpt.meta")
@@ -171,7 +173,7 @@ def graph_alone(folder):
     (folder / "model.ckpt.meta").write_bytes(meta_graph("a", "b").SerializeToString())
 
 
-@case("the folder is a SavedModel", source=".")
+@case("the SavedModel holds 0 graphs", source=".")
 def saved_model(folder):
     (folder / "saved_model.pb").write_bytes(b"\x08\x01")
     good().write(folder / "variables" / "variables")

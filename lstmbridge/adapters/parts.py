@@ -19,9 +19,10 @@ from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.testimony import Testimony
 from lstmbridge.adapters.topology import Draft
 from lstmbridge.adapters.wrappers import in_sequence
-from lstmbridge.contracts import Hints, Part
+from lstmbridge.contracts import Hints, Part, TensorRef
 from lstmbridge.errors import FactConflict, FactMissing
 from lstmbridge.gates import Weights
+from lstmbridge.graph.findings import Query
 from lstmbridge.model.blocks import Bidirectional, Block, Dense, Model, Recurrent, Residual
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -228,10 +229,28 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
             "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
             "layer is assumed, --layers N states it"
         )
-    return Built(
-        Part(name, model, _variables(model, shop, draft), _dialect(shop)),
-        tuple(dict.fromkeys(filter(None, doubts))),
+    in_graph = {} if told is None else _in_graph(model, shop)
+    part = Part(
+        name,
+        model,
+        _variables(model, shop, draft),
+        _dialect(shop),
+        {layer: query for layer, (query, _) in in_graph.items()},
+        {node: ref for _, weights in in_graph.values() for node, ref in weights.items()},
     )
+    return Built(part, tuple(dict.fromkeys(filter(None, doubts))))
+
+
+def _in_graph(model: Model, shop: _Workshop) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
+    """Layer name -> what a graph was asked, and the tensors of the variables it was asked by."""
+    found: dict[str, tuple[Query, Mapping[str, TensorRef]]] = {}
+    for layer in model.layers:
+        site = shop.sites[id(layer.cell)]
+        if site.family is None or not (site.stored and site.sizes):
+            continue
+        weights = {s.in_graph[0]: s.ref for s in site.stored.values() if len(s.in_graph) == 1}
+        found[layer.name] = (site.family.ask(site.scope, site.stored, site.sizes), weights)
+    return found
 
 
 def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:

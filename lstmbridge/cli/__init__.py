@@ -111,6 +111,9 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--no-verify", is_flag=True, help="Write without proof.")
+@click.option(
+    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+)
 @opt.source_options
 @opt.verify_options
 @opt.report_options
@@ -140,6 +143,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
         strict=rest["strict"],
         force=rest["force"],
         reports=beside,
+        stack_only=rest["stack_only"],
         progress=printer.progress,
     )
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))

@@ -25,6 +25,7 @@ from lstmbridge.contracts.runtimes import (
 )
 from lstmbridge.contracts.sources import (
     Source,
+    SourceSignature,
     TensorRef,
 )
 from lstmbridge.contracts.targets import (
@@ -70,6 +71,7 @@ __all__ = [
     "Session",
     "Signature",
     "Source",
+    "SourceSignature",
     "States",
     "Target",
     "TargetOptions",

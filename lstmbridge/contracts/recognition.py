@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lstmbridge.contracts.sources import Source
+from lstmbridge.contracts.sources import Source, TensorRef
+from lstmbridge.graph.findings import Query
 from lstmbridge.model.blocks import Model
 
 
@@ -55,12 +56,18 @@ class Part:
         model: the network; its arrays are still in the file.
         variables: layer name -> names of its variables in the source.
         dialect: whose names these are, ``"BasicLSTMCell (TensorFlow 1.2 and later)"``.
+        graph_cells: layer name -> its cell as the source's graph was asked about it; empty
+            where there is no graph, or no graph can be asked.
+        graph_weights: the graph's name of a variable -> the tensor that the model takes for
+            it, which may be its average.
     """
 
     name: str
     model: Model
     variables: Mapping[str, tuple[str, ...]]
     dialect: str
+    graph_cells: Mapping[str, Query] = field(default_factory=dict)
+    graph_weights: Mapping[str, TensorRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,21 @@ class TensorRef(Weights, Protocol):
     def location(self) -> str:
         """File (and offset) of the bytes, for messages."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSignature:
+    """What a source declares of a whole model's inputs and outputs.
+
+    Attributes:
+        name: ``"serving_default"``, or what the source calls it.
+        inputs: key -> tensor of the graph, ``"frames:0"``.
+        outputs: the same.
+    """
+
+    name: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
 
 class Source(Protocol):
@@ -45,6 +61,16 @@ class Source(Protocol):
     @property
     def tensors(self) -> Mapping[str, TensorRef]:
         """The variables by their names in the source."""
+        ...
+
+    @property
+    def declares_model(self) -> bool:
+        """Whether it declares a whole model (a SavedModel, a frozen graph), not weights."""
+        ...
+
+    @property
+    def signature(self) -> SourceSignature | None:
+        """The inputs and outputs of a whole model, where the file declares them."""
         ...
 
     def graph(self) -> Graph | None:

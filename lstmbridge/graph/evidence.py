@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lstmbridge.graph.around import with_surroundings
-from lstmbridge.graph.described import Describer
+from lstmbridge.graph.described import Described, Describer
 from lstmbridge.graph.findings import (
     Application,
     CellEvidence,
@@ -47,6 +48,28 @@ def gather(graph: Graph, cells: Sequence[Query]) -> Evidence:
     Errors: SourceUnreadable for a graph that is broken: nodes, functions or inputs that are
     missing, cycles outside loops.
     """
+    survey = survey_of(graph, cells)
+    runs = tuple(one.run for one in survey.described)
+    return Evidence(graph.where, survey.cells, runs, tuple(sorted(survey.tracer.dropouts)))
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What `gather` found, with the tensors behind it.
+
+    Attributes:
+        cells: evidence by label.
+        described: every stack, its run joined with those that feed it.
+    """
+
+    tracer: Tracer
+    gluer: Gluer
+    cells: Mapping[str, CellEvidence]
+    described: tuple[Described, ...]
+
+
+def survey_of(graph: Graph, cells: Sequence[Query]) -> Survey:
+    """Look for `cells` and their stacks in `graph`. Errors: as `gather`."""
     tracer = Tracer(network_of(graph))
     evidence = {query.layer: _cell(tracer, query) for query in cells}
     applications = [a for cell in evidence.values() for a in cell.applications]
@@ -55,7 +78,8 @@ def gather(graph: Graph, cells: Sequence[Query]) -> Evidence:
     describer = Describer(tracer, gluer)
     described = [describer.describe(stack) for stack in RunFinder(tracer, gluer).stacks()]
     runs = joined(tracer, described, by_label)
-    return Evidence(graph.where, evidence, tuple(runs), tuple(sorted(tracer.dropouts)))
+    both = tuple(replace(d, run=run) for d, run in zip(described, runs, strict=True))
+    return Survey(tracer, gluer, evidence, both)
 
 
 def _cell(tracer: Tracer, query: Query) -> CellEvidence:

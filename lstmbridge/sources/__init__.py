@@ -9,6 +9,7 @@ here knows what a gate is: names, shapes and numbers leave the room as the file 
     bundle_v2   the V2 format: one index, shards of raw bytes
     slices_v1   the V1 format: messages inside tables
     checkpoint  either of them as a `Source`
+    graphs      frozen graphs and SavedModels as a `Source`
     metagraph   GraphDefs -> `lstmbridge.graph.graphdef.Graph`
     slices, values, dtypes, varint, snappy, files, messages: what they share
     proto/      our own messages on TensorFlow's wire format
@@ -34,17 +35,25 @@ __all__ = ["open_source"]
 def open_source(path: str | Path) -> Source:
     """Open a checkpoint by its prefix, one of its files, its folder, or its state file.
 
-    Reads the index alone; `TensorRef.load` reads numbers.
+    Or a frozen graph by its file, or a SavedModel by its folder or its file. Of a checkpoint
+    the index alone is read; `TensorRef.load` reads numbers.
 
     Errors: SourceUnreadable when nothing is there (near names are shown), several checkpoints
     are, a file is missing, truncated or damaged, or it is something else.
     """
     from lstmbridge.sources.checkpoint import CheckpointSource
     from lstmbridge.sources.files import unreadable
-    from lstmbridge.sources.locate import locate
+    from lstmbridge.sources.graphs import open_graph
+    from lstmbridge.sources.locate import locate, not_located
 
     path = Path(path)
     try:
-        return CheckpointSource(locate(path))
+        located = locate(path)
+        if located is not None:
+            return CheckpointSource(located)
+        graph = open_graph(path)
+        if graph is not None:
+            return graph
+        raise not_located(path)
     except OSError as err:
         raise unreadable(path, err) from err

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from lstmbridge.contracts import TensorRef
+from lstmbridge.contracts import SourceSignature, TensorRef
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.sources.bundle_v2 import open_bundle
 from lstmbridge.sources.files import sha256_of
@@ -66,6 +66,16 @@ class CheckpointSource:
         if self._graph is None and self._meta.is_file():
             self._graph = graph_from_metagraph_file(self._meta)
         return self._graph
+
+    @property
+    def declares_model(self) -> bool:
+        """False: a checkpoint declares weights."""
+        return False
+
+    @property
+    def signature(self) -> SourceSignature | None:
+        """None: a checkpoint declares weights, not a model."""
+        return None
 
     @property
     def producer(self) -> str | None:

@@ -47,34 +47,43 @@ class Located:
     tables: tuple[Path, ...]
 
 
-def locate(path: Path) -> Located:
-    """Find the one checkpoint that `path` means.
+def locate(path: Path) -> Located | None:
+    """Find the one checkpoint that `path` means; None where there is none.
 
-    Errors: SourceUnreadable when there is none (near names are shown, or what the file seems
-    to be), or several.
+    Errors: SourceUnreadable when there are several, or files are missing.
     """
     if path.is_dir():
         return _in_folder(path)
     if path.is_file() and _is_state_file(path):
         return _named_by_state(path)
-    found = _at_prefix(path) or _of_file(path) or _with_step(path)
-    if found is not None:
-        return found
+    return _at_prefix(path) or _of_file(path) or _with_step(path)
+
+
+def not_located(path: Path) -> SourceUnreadable:
+    """Why there is no checkpoint at `path`: near names, or what the file seems to be."""
+    if path.is_dir():
+        return SourceUnreadable(
+            "the folder holds no checkpoint and no SavedModel",
+            expected="files such as model.ckpt.index and model.ckpt.data-00000-of-00001",
+            where=str(path),
+            advice=_near(path, "checkpoint"),
+        )
     if path.is_file():
         if data := _DATA.fullmatch(path.name):
-            raise SourceUnreadable(
+            return SourceUnreadable(
                 f"{path.name} is the data of a checkpoint whose index is not there",
                 expected=f"a file {data['prefix']}.index beside it",
                 where=str(path),
                 advice="copy all files of the checkpoint into one folder",
             )
-        raise SourceUnreadable(
+        return SourceUnreadable(
             f"{path.name} is {describe(path)}",
-            expected="a TensorFlow checkpoint: its prefix, one of its files, or its folder",
+            expected="a TensorFlow checkpoint (its prefix, one of its files, or its folder), a "
+            "frozen graph, or a SavedModel",
             where=str(path),
             advice=_advice_for(path),
         )
-    raise _not_found(path)
+    return _not_found(path)
 
 
 # --- what was named -------------------------------------------------------------------------
@@ -128,27 +137,12 @@ def _with_step(path: Path) -> Located | None:
     return _only(steps, path)
 
 
-def _in_folder(folder: Path) -> Located:
-    """The checkpoint that the folder's state file names, else the only one."""
+def _in_folder(folder: Path) -> Located | None:
+    """The checkpoint that the folder's state file names, else the only one, if any."""
     state = folder / STATE_FILE
     if state.is_file() and _is_state_file(state):
         return _named_by_state(state)
-    found = _only(_prefixes(folder), folder)
-    if found is not None:
-        return found
-    if (folder / "saved_model.pb").is_file():
-        raise SourceUnreadable(
-            "the folder is a SavedModel, which this version does not read as a whole",
-            expected="a TensorFlow checkpoint",
-            where=str(folder),
-            advice=f"its weights alone can be read: name {folder / 'variables' / 'variables'}",
-        )
-    raise SourceUnreadable(
-        "the folder holds no checkpoint",
-        expected="files such as model.ckpt.index and model.ckpt.data-00000-of-00001",
-        where=str(folder),
-        advice=_near(folder, "checkpoint"),
-    )
+    return _only(_prefixes(folder), folder)
 
 
 def _only(prefixes: Sequence[Path], asked: Path) -> Located | None:
@@ -332,5 +326,5 @@ def _not_found(path: Path) -> SourceUnreadable:
 
 def _advice_for(path: Path) -> str:
     near = _near(path.parent, path.name)
-    general = "this version reads TensorFlow checkpoints (V2 and V1)"
+    general = "this version reads checkpoints (V2 and V1), frozen graphs and SavedModels"
     return f"{general}; {near}" if near else general

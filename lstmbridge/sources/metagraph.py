@@ -92,7 +92,7 @@ def graph_from_metagraph_file(path: Path) -> Graph:
     message = parse(MetaGraphDef, _contents(path), str(path), advice=IGNORE)
     if not message.graph_def.node:
         raise SourceUnreadable("the .meta holds no graph", where=str(path), advice=IGNORE)
-    return _graph(message.graph_def, str(path), _producer(message))
+    return graph_of_message(message.graph_def, str(path), producer_of_message(message))
 
 
 def producer_of_metagraph_file(path: Path) -> str | None:
@@ -104,7 +104,7 @@ def producer_of_metagraph_file(path: Path) -> str | None:
     from lstmbridge.sources.proto.graph_pb2 import MetaGraphProducer
 
     try:
-        return _producer(parse(MetaGraphProducer, _contents(path), str(path)))
+        return producer_of_message(parse(MetaGraphProducer, _contents(path), str(path)))
     except SourceUnreadable:
         return None
 
@@ -116,14 +116,14 @@ def graph_from_graphdef_bytes(data: bytes, where: str) -> Graph:
     message = parse(GraphDef, data, where)
     if not message.node:
         raise SourceUnreadable("the GraphDef holds no node", where=where)
-    return _graph(message, where, None)
+    return graph_of_message(message, where, None)
 
 
 def graph_from_graphdef_text(text: str, where: str) -> Graph:
     """A graph from a GraphDef in protobuf's text format (`.pbtxt`). Errors: SourceUnreadable."""
     from lstmbridge.sources.proto.graph_pb2 import GraphDef
 
-    return _graph(parse_text(GraphDef, text, where), where, None)
+    return graph_of_message(parse_text(GraphDef, text, where), where, None)
 
 
 def _contents(path: Path) -> bytes:
@@ -133,12 +133,14 @@ def _contents(path: Path) -> bytes:
         raise unreadable(path, err) from err
 
 
-def _producer(message: Any) -> str | None:
+def producer_of_message(message: Any) -> str | None:
+    """``"TensorFlow 1.15.5"`` where a MetaGraphDef says it."""
     version: str = message.meta_info_def.tensorflow_version
     return f"TensorFlow {version}" if version else None
 
 
-def _graph(message: Any, where: str, producer: str | None) -> Graph:
+def graph_of_message(message: Any, where: str, producer: str | None) -> Graph:
+    """A parsed GraphDef as plain values. Errors: SourceUnreadable."""
     functions: dict[str, Function] = {}
     for proto in message.library.function:
         name = proto.signature.name

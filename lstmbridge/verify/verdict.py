@@ -30,6 +30,7 @@ from lstmbridge.verify.probes import NOT_PROBED, InputSpecs
 from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_subject
 from lstmbridge.verify.trials import Experiment, design, merged
 
+EXACT = "float64"
 Plan = tuple[InputSpecs, str]
 """What can be fed, and the precision: subjects that share both share an experiment."""
 
@@ -156,7 +157,7 @@ def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:
         dtype = np.dtype(np.float64 if model.dtype == np.float64 else np.float32)
         full = signature_of(model, dtype, states=States.OPTIONAL, sequence_length=True)
         specs = full.inputs
-    return {
+    plans = {
         k: (
             s.thing.signature.inputs if isinstance(s.thing, Artifact) else specs,
             s.session.precision,
@@ -164,6 +165,14 @@ def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:
         for k, s in enumerate(opened)
         if s.session is not None
     }
+    on_artifacts = [plan for k, plan in plans.items() if isinstance(opened[k].thing, Artifact)]
+    if on_artifacts:
+        # whoever computes in float64 has no noise of its own: it is tried with the artifact
+        for k, (fed, precision) in plans.items():
+            own = isinstance(opened[k].thing, Artifact)
+            if not own and fed == on_artifacts[0][0] and precision == EXACT:
+                plans[k] = on_artifacts[0]
+    return plans
 
 
 def _judged(

@@ -1,0 +1,324 @@
+"""Run a network in float64 NumPy, loops and all, from fed tensors to wanted ones.
+
+`evaluate` looks at pieces without loops, for proofs; this runs the whole path. The order of one
+step is found once and repeated, so that a loop costs its arithmetic. Conds are run as
+TensorFlow runs them: what stands in a branch that is not taken is dead, and a Merge takes what
+is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.gates import Array
+from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
+from lstmbridge.graph.ops import OPS
+from lstmbridge.graph.ops_arrays import ARRAYS
+from lstmbridge.graph.scopes import SWITCHES, Scopes
+from lstmbridge.graph.trace import VARIABLES, Tracer
+from lstmbridge.graph.words import GraphFloat64
+
+MOST_STEPS = 100_000
+"""Of one loop. A condition may never become false."""
+_MERGES = frozenset({"Merge", "RefMerge"})
+_HAND_ON = frozenset({"Identity", "LoopCond", "NextIteration", "PlaceholderWithDefault"})
+_MOST_OUTPUTS = 16
+_DEAD: Sequence[Any] = (None,) * _MOST_OUTPUTS
+_FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+
+Values = dict[str, Sequence[Any]]
+_OUTSIDE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One operation in order: from whose scope each input comes."""
+
+    op: Op
+    args: tuple[tuple[str, Tensor], ...]
+    pivots: tuple[tuple[str, Tensor], ...]
+    leaves: tuple[Loop, LoopVariable] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network that is ready to be run, with the numbers of its variables.
+
+    Attributes:
+        weights: a variable's name and operation -> its numbers in float64.
+    """
+
+    scopes: Scopes
+    weights: Callable[[Op], Array]
+    _orders: dict[tuple[str, frozenset[Tensor], frozenset[Tensor]], tuple[_Step, ...]] = field(
+        default_factory=dict
+    )
+    _constants: dict[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def tracer(self) -> Tracer:
+        """What sees through operations that hand their input on."""
+        return self.scopes.tracer
+
+    def run(
+        self,
+        fed: Mapping[Tensor, Array],
+        wanted: Iterable[Tensor],
+        starts: Mapping[Tensor, Array] | None = None,
+        most: int = MOST_STEPS,
+    ) -> dict[Tensor, Array]:
+        """The values of `wanted`.
+
+        Args:
+            fed: values in place of tensors; float64, int64 or bool.
+            wanted: tensors outside of loops, or the entry of a loop variable: its value after
+                the last step.
+            starts: entries of loop variables -> what they begin with.
+            most: steps that any loop may take.
+
+        Errors: NotRecognised, naming the operation that is not defined here, or that cannot be
+        computed from what is fed; SourceUnreadable for a cycle or a missing node.
+        """
+        guarded = self.tracer.guarded
+        given = {guarded(tensor): value for tensor, value in fed.items()}
+        run = _Run(self, given, dict(starts or {}), most)
+        asked = list(wanted)
+        values = run.outside([t for t in asked if t not in self.tracer.network.entries])
+        for tensor in asked:
+            if tensor in self.tracer.network.entries:
+                loop, variable = self.tracer.network.entries[tensor]
+                values[tensor] = run.after(loop, variable)
+        return values
+
+    def order(
+        self, scope: str, wanted: Iterable[Tensor], given: Mapping[Tensor, Array]
+    ) -> tuple[_Step, ...]:
+        """The operations of one scope that `wanted` needs, each after what it reads."""
+        key = (scope, frozenset(wanted), frozenset(given))
+        if key not in self._orders:
+            self._orders[key] = tuple(_Sorter(self, scope, given).sort(key[1]))
+        return self._orders[key]
+
+    def place(self, tensor: Tensor) -> tuple[str, Tensor]:
+        """(the scope that computes a tensor, the tensor itself), seen through what hands on."""
+        at = self.tracer.guarded(tensor)
+        entry = self.tracer.network.entries.get(at)
+        if entry is not None:
+            return entry[0].name, at
+        home = self.scopes.home(at[0])
+        return (_OUTSIDE if home is None else home.name), at
+
+
+@dataclass
+class _Sorter:
+    """Sorts the operations of one scope; without recursion, however deep the graph."""
+
+    program: Program
+    scope: str
+    given: Mapping[Tensor, Array]
+    steps: list[_Step] = field(default_factory=list)
+    _done: set[str] = field(default_factory=set)
+    _open: set[str] = field(default_factory=set)
+
+    def sort(self, wanted: Iterable[Tensor]) -> list[_Step]:
+        """All operations needed for `wanted`, in order."""
+        for tensor in sorted(wanted):
+            self._visit(tensor)
+        return self.steps
+
+    def _mine(self, tensor: Tensor) -> bool:
+        scope, at = self.program.place(tensor)
+        entries = self.program.tracer.network.entries
+        return scope == self.scope and at not in entries and at not in self.given
+
+    def _visit(self, wanted: Tensor) -> None:
+        stack = [self.program.place(wanted)[1]] if self._mine(wanted) else []
+        while stack:
+            at = stack[-1]
+            op, leaves = self._operation(at)
+            if op.name in self._done:
+                stack.pop()
+                continue
+            reads = self._reads(op, leaves)
+            todo = [
+                self.program.place(t)[1]
+                for t in reads
+                if self._mine(t) and self.program.place(t)[1][0] not in self._done
+            ]
+            if todo:
+                self._enter(op)
+                stack.extend(todo)
+                continue
+            self._done.add(op.name)
+            self._open.discard(op.name)
+            stack.pop()
+            place = self.program.place
+            pivots = [p for c in op.controls if (p := self.program.scopes.pivot(c)) is not None]
+            args = () if leaves is not None else tuple(place(t) for t in op.inputs)
+            self.steps.append(_Step(op, args, tuple(place(p) for p in pivots), leaves))
+
+    def _operation(self, at: Tensor) -> tuple[Op, tuple[Loop, LoopVariable] | None]:
+        op = self.program.tracer.network.op(at[0])
+        leaves = self.program.scopes.exits.get(at)
+        known = op.kind in OPS or op.kind in ARRAYS or op.kind in VARIABLES
+        conds = op.kind in _HAND_ON or op.kind in SWITCHES or op.kind in _MERGES
+        if leaves is None and not (known or conds or op.kind == BRANCHES):
+            raise NotRecognised(f"it depends on the {op.kind} {op.name!r}", where=op.name)
+        return op, leaves
+
+    def _reads(self, op: Op, leaves: tuple[Loop, LoopVariable] | None) -> Sequence[Tensor]:
+        if leaves is not None:
+            return self.program.scopes.outside(*leaves)
+        return () if op.kind in VARIABLES else self.program.scopes.reads(op)
+
+    def _enter(self, op: Op) -> None:
+        if op.name in self._open:
+            raise SourceUnreadable(
+                f"the graph's {op.kind} {op.name!r} depends on itself outside a loop",
+                where=self.program.tracer.network.where,
+                advice=ADVICE,
+            )
+        self._open.add(op.name)
+
+
+@dataclass
+class _Run:
+    """One run: what is given, and what is computed, by scope."""
+
+    program: Program
+    given: Mapping[Tensor, Array]
+    starts: Mapping[Tensor, Array]
+    most: int
+    _scopes: dict[str, Values] = field(default_factory=lambda: {_OUTSIDE: {}})
+    _entries: dict[Tensor, Any] = field(default_factory=dict)
+    _finals: dict[Tensor, Any] = field(default_factory=dict)
+
+    def outside(self, wanted: Sequence[Tensor]) -> dict[Tensor, Array]:
+        """Values of tensors outside of loops."""
+        self._compute(_OUTSIDE, wanted)
+        return {tensor: self._value(tensor) for tensor in wanted}
+
+    def _value(self, tensor: Tensor) -> Array:
+        value = self._look(*self.program.place(tensor))
+        if value is None or not isinstance(value, np.ndarray):
+            raise NotRecognised(f"{tensor[0]!r} has no value in this run", where=tensor[0])
+        return value
+
+    def _look(self, scope: str, at: Tensor) -> Any:
+        if at in self.given:
+            return self.given[at]
+        if at in self._entries:
+            return self._entries[at]
+        outputs = self._scopes.get(scope, {}).get(at[0])
+        if outputs is None:
+            raise NotRecognised(
+                f"{at[0]!r} is read outside of the loop {scope!r} that computes it", where=at[0]
+            )
+        if at[1] >= len(outputs):
+            raise NotRecognised(
+                f"{at[0]!r} has {len(outputs)} outputs, number {at[1]} is read", where=at[0]
+            )
+        return outputs[at[1]]
+
+    def _compute(self, scope: str, wanted: Sequence[Tensor]) -> None:
+        values = self._scopes[scope]
+        for step in self.program.order(scope, wanted, self.given):
+            if step.op.name not in values:
+                values[step.op.name] = self._do(step)
+
+    def _do(self, step: _Step) -> Sequence[Any]:
+        op = step.op
+        if step.leaves is not None:
+            value = self.after(*step.leaves)
+            return [value] * _MOST_OUTPUTS
+        if op.kind in VARIABLES:
+            return [self.program.weights(op)]
+        args = [self._look(*place) for place in step.args]
+        try:
+            with np.errstate(all="ignore"):
+                return self._outputs(step, args)
+        except _FAILS as err:
+            raise NotRecognised(
+                f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
+            ) from err
+
+    def _outputs(self, step: _Step, args: Sequence[Any]) -> Sequence[Any]:
+        op = step.op
+        if op.kind in _MERGES:
+            alive = [(value, k) for k, value in enumerate(args) if value is not None]
+            return [alive[0][0], np.asarray(alive[0][1])] if alive else _DEAD
+        if op.kind == BRANCHES:
+            return [args[1] if bool(np.ravel(args[0])[0]) else args[2]]
+        around = [self._look(*place) for place in step.pivots]
+        if any(value is None for value in (*args, *around)):
+            return _DEAD
+        return self._defined(op, args)
+
+    def _defined(self, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+        if op.kind in SWITCHES:
+            taken = bool(np.ravel(args[1])[0])
+            return [None, args[0]] if taken else [args[0], None]
+        if op.kind in _HAND_ON:
+            return args
+        if op.kind in ARRAYS:
+            return ARRAYS[op.kind](op, args)
+        if op.kind == "Const":
+            return self._constant(op)
+        return [np.asarray(v) for v in OPS[op.kind](GraphFloat64(), op, args)]
+
+    def _constant(self, op: Op) -> Sequence[Any]:
+        known = self.program._constants  # noqa: SLF001 - one module's two halves
+        if op.name not in known:
+            known[op.name] = [np.asarray(v) for v in OPS[op.kind](GraphFloat64(), op, ())]
+        return known[op.name]
+
+    def after(self, loop: Loop, variable: LoopVariable) -> Any:
+        """A loop variable after the last step; the loop is run where it has not been."""
+        if variable.entry in self._finals:
+            return self._finals[variable.entry]
+        needed = self.program.scopes.needed(loop, [variable])
+        outside = self.program.scopes.outside(loop, variable)
+        for scope in dict.fromkeys(self.program.place(t)[0] for t in outside):
+            if scope != loop.name:
+                self._compute(scope, [t for t in outside if self.program.place(t)[0] == scope])
+        state = {
+            v.entry: self.starts[v.entry]
+            if v.entry in self.starts
+            else self._look(*self.program.place(v.initial))
+            for v in needed
+        }
+        state = self._iterate(loop, needed, state)
+        if self.program.place(variable.initial)[0] == _OUTSIDE:
+            # inside another loop, the next step runs it anew
+            self._finals.update(state)
+        return state[variable.entry]
+
+    def _is_true(self, condition: Tensor, value: Any) -> bool:
+        if isinstance(value, np.ndarray) and value.size == 1:
+            return bool(value.reshape(-1)[0])
+        raise NotRecognised(
+            f"the condition {condition[0]!r} of a loop is no single truth", where=condition[0]
+        )
+
+    def _iterate(
+        self, loop: Loop, needed: Sequence[LoopVariable], state: dict[Tensor, Any]
+    ) -> dict[Tensor, Any]:
+        condition = self.program.scopes.condition(loop)
+        following = [v.following for v in needed]
+        for _ in range(self.most + 1):
+            self._scopes[loop.name] = {}
+            self._entries.update(state)
+            self._compute(loop.name, [condition])
+            again = self._look(*self.program.place(condition))
+            if not self._is_true(condition, again):
+                return state
+            self._compute(loop.name, following)
+            state = {v.entry: self._look(*self.program.place(v.following)) for v in needed}
+        raise NotRecognised(
+            f"the loop {loop.name!r} has not ended after {self.most} steps", where=loop.name
+        )

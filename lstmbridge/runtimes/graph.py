@@ -1,0 +1,149 @@
+"""The source's own graph, run in float64 NumPy: the third corner of the triangle.
+
+The oracle runs the equations that were read out of the graph; this runs the graph itself. Where
+the two agree, what was read is right, and a runtime that departs is the runtime's fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import TracebackType
+
+import numpy as np
+from typing_extensions import Self
+
+from lstmbridge.contracts import Artifact, Feeds, Outputs, Part, RuntimeInfo, TensorRef
+from lstmbridge.errors import NotRecognised, RuntimeUnavailable
+from lstmbridge.gates import Array
+from lstmbridge.graph.circuit import Circuit, StackFeeds, circuit_of
+from lstmbridge.graph.graphdef import Graph
+from lstmbridge.graph.network import Op
+from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
+
+_SHAPES = ((2, 3), (5, 1))
+_PART = re.compile(r"(?P<whole>.+)/part_(?P<number>\d+)")
+
+
+class Weights:
+    """The numbers of a graph's variables, from the source, in float64."""
+
+    def __init__(self, graph: Graph, tensors: Mapping[str, TensorRef], part: Part) -> None:
+        self._graph = graph
+        self._tensors = {**tensors, **part.graph_weights}
+
+    def __call__(self, op: Op) -> Array:
+        """The numbers of one variable. Errors: NotRecognised where the source lacks it."""
+        if op.name in self._tensors:
+            return self._tensors[op.name].load().astype(np.float64)
+        match = _PART.fullmatch(op.name)
+        if match is None or match["whole"] not in self._tensors:
+            raise NotRecognised(f"the source has no variable {op.name!r}", where=op.name)
+        start = sum(self._rows(match["whole"], k) for k in range(int(match["number"])))
+        rows = self._rows(match["whole"], int(match["number"]))
+        whole = self._tensors[match["whole"]].load()
+        return whole[start : start + rows].astype(np.float64)
+
+    def _rows(self, whole: str, number: int) -> int:
+        node = self._graph.nodes.get(f"{whole}/part_{number}")
+        shape = None if node is None else node.attrs.get("shape")
+        stored = self._tensors[whole].shape
+        if not shape or tuple(shape[1:]) != tuple(stored[1:]):
+            raise NotRecognised(f"{whole!r} is not cut by rows", where=whole)
+        return int(shape[0])
+
+
+class GraphSession:
+    """A stack of a graph, ready to run. Implements `contracts.Session`."""
+
+    precision = "float64"
+    device = "cpu"
+
+    def __init__(self, circuit: Circuit, model: Model) -> None:
+        self._circuit = circuit
+        self._model = model
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """All outputs in float64, by artifact name. Errors: RuntimeUnavailable."""
+        initial = {
+            (layer.name, state): feeds[layer.initial_name(state)]
+            for layer in self._model.layers
+            for state in layer.cell.state_sizes
+            if layer.initial_name(state) in feeds
+        }
+        asked = StackFeeds(feeds[INPUTS], feeds.get(SEQUENCE_LENGTH), initial)
+        try:
+            outputs, states = self._circuit.run(asked)
+        except NotRecognised as err:
+            raise _unavailable(err) from err
+        found = {OUTPUTS: outputs}
+        for layer in self._model.layers:
+            for state in layer.cell.state_sizes:
+                found[layer.state_name(state)] = states[layer.name, state]
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class GraphRuntime:
+    """Runs the source's graph. Implements `contracts.Runtime`; `bound` ties it to a source."""
+
+    name = "graph"
+    runs = "model"
+
+    def __init__(
+        self,
+        graph: Graph | None = None,
+        tensors: Mapping[str, TensorRef] | None = None,
+        part: Part | None = None,
+    ) -> None:
+        self._graph = graph
+        self._tensors = tensors or {}
+        self._part = part
+
+    def info(self) -> RuntimeInfo:
+        """Always here: it needs NumPy only."""
+        return RuntimeInfo(self.name, available=True, version=f"NumPy {np.__version__}")
+
+    def open(self, subject: Artifact | Model) -> GraphSession:
+        """Find the stack in the graph.
+
+        Raises:
+            RuntimeUnavailable: there is no graph, or the stack cannot be run in it.
+        """
+        if isinstance(subject, Artifact) or self._graph is None or self._part is None:
+            raise RuntimeUnavailable(
+                "the graph runtime has no graph to run",
+                expected="a source with a graph (a .meta, a frozen graph, a SavedModel)",
+                where=self.name,
+            )
+        cells = self._part.graph_cells
+        if subject.attachments or set(cells) != {layer.name for layer in subject.layers}:
+            raise RuntimeUnavailable(
+                "the graph was not asked about every layer of the stack", where=self.name
+            )
+        backward = {layer.name for layer in subject.layers if layer.direction == "bw"}
+        weights = Weights(self._graph, self._tensors, self._part)
+        try:
+            circuit = circuit_of(self._graph, cells, backward, weights)
+            for batch, steps in _SHAPES:
+                # a graph may be made for one batch or one length
+                x = np.zeros((batch, steps, subject.input_size))
+                circuit.run(StackFeeds(x, None, {}))
+        except NotRecognised as err:
+            raise _unavailable(err) from err
+        return GraphSession(circuit, subject)
+
+
+def _unavailable(err: NotRecognised) -> RuntimeUnavailable:
+    return RuntimeUnavailable(err.read, where=err.where, advice=err.advice)
