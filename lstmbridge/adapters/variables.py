@@ -60,7 +60,7 @@ def sort_variables(source: Source, hints: Hints) -> Variables:
     shadows: dict[str, dict[str, str]] = {}
     ignored: list[Ignored] = []
     for name in sorted(tensors):
-        reason = _too_deep(name) or _slot(name, tensors)
+        reason = _too_deep(name) or ("" if name in hints.renames else _slot(name, tensors))
         shadow = None if reason else _shadow(name, tensors)
         if shadow is not None:
             base, tag = shadow
@@ -108,23 +108,35 @@ def _too_deep(name: str) -> str:
 
 
 def _slot(name: str, tensors: Mapping[str, TensorRef]) -> str:
-    """Why `name` is an optimizer's, or empty."""
+    """Why `name` is an optimizer's, or empty.
+
+    A slot is called so by its last segment. A scope of such a name is the user's own, unless what
+    lies in it mirrors other variables, or lies under one.
+    """
     segments = name.split("/")
     base, last = "/".join(segments[:-1]), segments[-1]
-    if any(_AVERAGE.fullmatch(s) for s in segments):
-        return "" if _AVERAGE.fullmatch(last) else "bookkeeping of a moving average"
     if base and _SLOT.fullmatch(last):
         return f"optimizer slot ({last}) of {base}"
-    if any(_SLOT.fullmatch(s) for s in segments[:-1]):
-        return "optimizer slot: it lies in an optimizer's scope"
     for k, segment in enumerate(segments[:-1]):
-        if _OPTIMIZER_SCOPE.fullmatch(segment):
-            mirrored = "/".join(segments[k + 1 :])
-            if mirrored in tensors:
-                return f"optimizer slot of {mirrored}: it lies in an optimizer's scope"
+        if _AVERAGE.fullmatch(segment) and not _AVERAGE.fullmatch(last):
+            if _belongs(segments, k, tensors):
+                return "bookkeeping of a moving average"
+        elif (_SLOT.fullmatch(segment) or _OPTIMIZER_SCOPE.fullmatch(segment)) and (
+            owner := _belongs(segments, k, tensors)
+        ):
+            return f"optimizer slot of {owner}: it lies in an optimizer's scope"
+    if _AVERAGE.fullmatch(last):
+        return ""
     if _companion(segments, tensors) and not _OWN_AVERAGE.fullmatch(last):
         return f"optimizer slot ({last}) of {base}"
     return ""
+
+
+def _belongs(segments: list[str], k: int, tensors: Mapping[str, TensorRef]) -> str:
+    """The variable to which the scope `segments[k]` was added: before it, behind or around it."""
+    before, behind = segments[:k], segments[k + 1 :]
+    owners = ("/".join(path) for path in (behind, [*before, *behind], before))
+    return next((owner for owner in owners if owner in tensors), "")
 
 
 def _companion(segments: list[str], tensors: Mapping[str, TensorRef]) -> bool:

@@ -4,7 +4,7 @@ That may be its prefix, one of its files, its folder, or the ``checkpoint`` stat
 decided by content; names only say which files go together.
 
 Candidates lie beside what was named: no path that a file holds is followed out of its folder,
-except the state file's own absolute path, when it exists as written.
+except the state file's own, where nothing of that name lies beside it.
 """
 
 from __future__ import annotations
@@ -197,13 +197,18 @@ def _state_choice(folder: Path) -> str | None:
 
 
 def _named_by_state(state: Path) -> Located:
-    """The checkpoint that a state file names: as written, else beside the state file."""
+    """The checkpoint that a state file names: beside the state file, else where it was written.
+
+    A folder is copied with its state file, which goes on naming the place it came from; that
+    place may hold another training run by now.
+    """
     stated = _stated_path(state)
     name = _last_part(stated)
-    candidates = [state.parent / name] if name not in {"", ".", ".."} else []
-    if "\x00" not in stated and stated:
-        # a relative path is relative to the state file, as TensorFlow reads it
-        candidates.insert(0, state.parent / stated)
+    beside = [state.parent / name] if name not in {"", ".", ".."} else []
+    # a relative path is relative to the state file, as TensorFlow reads it
+    written = [state.parent / stated] if "\x00" not in stated and stated else []
+    inward = not Path(stated).is_absolute() and ".." not in Path(stated).parts
+    candidates = [*written, *beside] if inward else [*beside, *written]
     for candidate in candidates:
         found = _at_prefix(candidate)
         if found is not None:

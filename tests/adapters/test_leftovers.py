@@ -31,13 +31,28 @@ def test_slots_of_optimizers_are_never_weights(see, stack):
         "optimizer/rnn/lstm_cell/kernel/Momentum",
         "rnn/lstm_cell/kernel/own_slot",
         "RNN/LSTMCell/W_0/Adam",
-        "Adam/rnn/lstm_cell/kernel",
+        "Adam/a/rnn/basic_lstm_cell/kernel",
+        "a/Adam/rnn/basic_lstm_cell/kernel",
     ],
 )
 def test_slots_whose_variable_is_missing_or_scoped_elsewhere_are_never_weights(see, lstm, name):
     found = see(lstm("a/rnn/basic_lstm_cell", 5, 2) | {name: (7, 8)})
     assert [part.name for part in found.parts] == ["a/rnn"]
     assert "optimizer slot" in _reasons(found)[name]
+
+
+SCOPES = [*SLOTS, "ExponentialMovingAverage", "beta1_power", "global_step", "optimizer", "kernel"]
+
+
+@pytest.mark.parametrize("scope", [*SCOPES, "net/Adam", "Adam/net", "Momentum/Adam_1"])
+def test_a_stack_in_a_scope_called_like_a_slot_is_a_stack(see, stack, scope):
+    shapes = stack(f"{scope}/rnn/multi_rnn_cell", "basic_lstm_cell", 5, [4, 4])
+    slots = {f"{name}/Adam": shape for name, shape in shapes.items()}
+    averages = {f"{name}/ExponentialMovingAverage": shape for name, shape in shapes.items()}
+    found = see(shapes | slots | averages | {f"{scope}/beta1_power": ()}, ema=False)
+    assert [part.name for part in found.parts] == [f"{scope}/rnn"]
+    assert {ignored.name for ignored in found.ignored} >= {*slots, *averages}
+    assert see(shapes | averages, ema=True).parts[0].name == f"{scope}/rnn"
 
 
 def test_a_mirror_of_the_variables_inside_an_optimizers_scope_is_its_slots(see, lstm):

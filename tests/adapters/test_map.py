@@ -33,6 +33,12 @@ def test_two_variables_never_get_one_name(see, lstm):
         see(shapes, renames={"other": "rnn/lstm_cell/kernel"})
 
 
+def test_a_variable_that_is_called_like_a_slot_is_what_its_user_says(see):
+    renames = {"kernel/Momentum": "rnn/lstm_cell/kernel", "weights/b": "rnn/lstm_cell/bias"}
+    found = see({"kernel/Momentum": (7, 8), "weights/b": (8,)}, renames=renames)
+    assert found.parts[0].variables["layer0"] == ("kernel/Momentum", "weights/b")
+
+
 def test_a_slot_of_a_renamed_variable_stays_a_slot(see):
     shapes = {"lm/W": (7, 8), "lm/b": (8,), "lm/W/Adam": (7, 8), "lm/b/Adam": (8,)}
     found = see(shapes, renames={"lm/W": "rnn/lstm_cell/kernel", "lm/b": "rnn/lstm_cell/bias"})

@@ -116,12 +116,31 @@ def test_a_state_file_written_on_windows_is_understood(tmp_path, v2):
     assert opened(tmp_path) == ("V2", "model.ckpt-7", 7.0)
 
 
-def test_the_path_in_a_state_file_is_tried_as_it_is_written_first(tmp_path, v2):
+@pytest.mark.parametrize("form", ["absolute", "relative"])
+def test_a_copied_folder_is_read_itself_and_not_the_place_its_state_file_names(tmp_path, v2, form):
     v2(tmp_path / "elsewhere" / "model.ckpt", 1)
     v2(tmp_path / "here" / "model.ckpt", 2)
-    path = tmp_path / "elsewhere" / "model.ckpt"
-    (tmp_path / "here" / "checkpoint").write_text(f'model_checkpoint_path: "{path.as_posix()}"')
+    stated = {"absolute": (tmp_path / "elsewhere").as_posix(), "relative": "../elsewhere"}[form]
+    state = tmp_path / "here" / "checkpoint"
+    state.write_text(f'model_checkpoint_path: "{stated}/model.ckpt"')
+    for named in (tmp_path / "here", state, tmp_path / "here" / "model.ckpt"):
+        assert opened(named) == ("V2", "model.ckpt", 2.0)
+
+
+@pytest.mark.parametrize("form", ["absolute", "relative"])
+def test_a_state_file_beside_which_nothing_lies_is_followed(tmp_path, v2, form):
+    v2(tmp_path / "elsewhere" / "model.ckpt", 1)
+    (tmp_path / "here").mkdir()
+    stated = {"absolute": (tmp_path / "elsewhere").as_posix(), "relative": "../elsewhere"}[form]
+    (tmp_path / "here" / "checkpoint").write_text(f'model_checkpoint_path: "{stated}/model.ckpt"')
     assert opened(tmp_path / "here") == ("V2", "model.ckpt", 1.0)
+
+
+def test_a_folder_that_a_state_file_names_is_looked_into_before_what_lies_beside_it(tmp_path, v2):
+    v2(tmp_path / "best" / "model.ckpt", 1)
+    v2(tmp_path / "model.ckpt", 2)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "best/model.ckpt"')
+    assert opened(tmp_path / "checkpoint") == ("V2", "model.ckpt", 1.0)
 
 
 def test_several_steps_and_no_state_file_are_listed_in_the_order_of_steps(tmp_path, v2):
