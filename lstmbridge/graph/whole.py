@@ -1,0 +1,101 @@
+"""A whole model in a graph: what is fed, what is asked for, and the stacks that were recognised.
+
+This is what a source that declares a model (or a checkpoint with `--outputs`) is converted from:
+targets walk the graph from `outputs` back to `inputs`, op by op, and write native operators
+where a `Place` says that a recurrent stack stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.gates import Array
+from lstmbridge.graph.execute import Program
+from lstmbridge.graph.network import Tensor
+from lstmbridge.model.blocks import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of the whole model.
+
+    Attributes:
+        name: what the artifact calls it: the signature's key, or the operation's name.
+        tensor: where it is in the graph.
+        shape: None for an axis of any length; None altogether where the rank is not known.
+        dtype: as the graph declares it (bfloat16 as `ml_dtypes.bfloat16`).
+    """
+
+    name: str
+    tensor: Tensor
+    shape: tuple[int | None, ...] | None
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A tensor that inference fixes: a keep probability, a training switch, ``--set``.
+
+    Attributes:
+        name: the placeholder's operation.
+        why: in words: ``"given by --set"``, ``"feeds only dropout"``, ``"its default"``.
+    """
+
+    name: str
+    tensor: Tensor
+    value: Array
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a recognised stack stands in the graph, and what it is.
+
+    Attributes:
+        name: the stack's scope.
+        model: its layers; feeding it `source` gives `outputs`, proved beforehand.
+        source: the sequence it reads; (time, batch, features) where `time_major`.
+        lengths: (batch,) lengths that end rows, or None.
+        initial: (layer, state) -> the tensor of its initial value, (batch, width).
+        outputs: the sequence it gives, one tensor for each direction, laid out as `source`
+            unless `outputs_time_major` says otherwise.
+        finals: (layer, state) -> the tensors that hold its last value.
+    """
+
+    name: str
+    model: Model
+    source: Tensor
+    time_major: bool
+    lengths: Tensor | None
+    initial: Mapping[tuple[str, str], Tensor]
+    outputs: tuple[Tensor, ...]
+    outputs_time_major: bool
+    finals: Mapping[tuple[str, str], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A whole model, ready to be run and to be converted.
+
+    Attributes:
+        program: the graph with the numbers of its variables.
+        settings: what inference fixes, each with its reason: facts of the model.
+        places: the recurrent stacks that were recognised and proved.
+    """
+
+    program: Program
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    settings: tuple[Setting, ...] = ()
+    places: tuple[Place, ...] = field(default=())
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs by name, in float64 (int64, bool). Errors: as `Program.run`."""
+        fed = {port.tensor: feeds[port.name] for port in self.inputs}
+        fed |= {setting.tensor: setting.value for setting in self.settings}
+        got = self.program.run(fed, [port.tensor for port in self.outputs])
+        return {port.name: got[port.tensor] for port in self.outputs}
