@@ -483,6 +483,11 @@ def record(name, cell, how, **wanted):
     tf.reset_default_graph()
     (tf.enable_control_flow_v2 if "v2" in how else tf.disable_control_flow_v2)()
     outputs = tf.identity(step(cell, how), name="outputs")
+    return record_graph(name, outputs, stepped=how, **wanted)
+
+
+def record_graph(name, outputs, **wanted):
+    """The default graph as far as `outputs` need it, without weights."""
     graph = tf.get_default_graph().as_graph_def()
     kept = [outputs.op.name, *(v.op.name for v in tf.global_variables())]
     needed = graph_util.extract_sub_graph(graph, kept)
@@ -492,7 +497,6 @@ def record(name, cell, how, **wanted):
     data = zlib.compress(needed.SerializeToString(), 9)
     return {
         "name": name,
-        "stepped": how,
         **wanted,
         "variables": {v.op.name: v.shape.as_list() for v in tf.global_variables()},
         "graph": base64.b64encode(data).decode(),

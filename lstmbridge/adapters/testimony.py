@@ -352,6 +352,12 @@ class _Examination:
         residual = [c for c in chains if any(c.residual)]
         where = residual[0].where if residual else self._at(first.name)
         network["residual"] = Fact.read(bool(residual), where)
+        for rounded in dict.fromkeys(one for run in runs for one in run.rounded):
+            network["rounding"] = Fact.read(rounded.value, self._at(rounded.where))
+            self._said.remarks.append(
+                f"the graph rounds numbers of {draft.scope} to {rounded.value} "
+                f"({rounded.where}); the converted one does not, and differs by that much"
+            )
         if self._evidence.dropouts:
             where = self._at(self._evidence.dropouts[0])
             network["dropout"] = Fact.read("left out, as at inference", where)

@@ -28,6 +28,9 @@ from lstmbridge.model.equations.wrappers import dense, highway
 from lstmbridge.model.facts import Fact
 
 _BATCH = 4
+# one row each so large that whatever clips what goes in, or what the cell gives, is seen
+_ROWS_FED = np.array([1.0, 1e4, 1.0, 1.0])[:, None]
+_ROWS_MADE = np.array([1.0, 1.0, 1e4, 1.0])[:, None]
 _SMALL = (5, 7)
 _NEAR = 12
 _FURTHEST = 64
@@ -100,8 +103,8 @@ class Surrounding:
             self._drawn[small] = _Sizes(
                 whole,
                 by_tensor,
-                draw.normal(size=(_BATCH, rows)),
-                draw.normal(size=(_BATCH, rows)),
+                draw.normal(size=(_BATCH, rows)) * _ROWS_FED,
+                draw.normal(size=(_BATCH, rows)) * _ROWS_MADE,
                 small,
             )
         return self._drawn[small]

@@ -22,6 +22,7 @@ from lstmbridge.graph.joined import joined
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.lstm_found import LstmFinder
 from lstmbridge.graph.prove import Prover
+from lstmbridge.graph.rounding import RoundingFinder
 from lstmbridge.graph.runs import RunFinder
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
@@ -78,7 +79,11 @@ def survey_of(graph: Graph, cells: Sequence[Query]) -> Survey:
     describer = Describer(tracer, gluer)
     described = [describer.describe(stack) for stack in RunFinder(tracer, gluer).stacks()]
     runs = joined(tracer, described, by_label)
-    both = tuple(replace(d, run=run) for d, run in zip(described, runs, strict=True))
+    rounding = RoundingFinder(tracer)
+    both = tuple(
+        replace(d, run=replace(run, rounded=rounding.of(d.stack)))
+        for d, run in zip(described, runs, strict=True)
+    )
     return Survey(tracer, gluer, evidence, both)
 
 

@@ -322,6 +322,8 @@ class Run:
         constructs: what keeps this from being a plain stack of its layers, nothing omitted.
         notes: what surrounds the stack and does not change it.
         nodes: of all applications, layer by layer.
+        rounded: precisions below that of the weights to which the graph rounds weights, states
+            or outputs, each with the cast that does it.
     """
 
     name: str
@@ -339,6 +341,7 @@ class Run:
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
     nodes: tuple[str, ...] = ()
+    rounded: tuple[Stated[str], ...] = ()
 
 
 @dataclass(frozen=True)

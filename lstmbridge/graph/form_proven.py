@@ -7,10 +7,9 @@ Of all tensors that follow from the cell's kernels, one must be the output that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array, InMemory
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, Construct, FormFacts, FormQuery, Stated
+from lstmbridge.graph.form_constants import CLIPS, LIMITS, Constants, constant_sets
 from lstmbridge.graph.form_found import Outside, Place
-from lstmbridge.graph.gates_found import ACTIVATION_OPS
 from lstmbridge.graph.network import Edge, Op, Tensor
 from lstmbridge.graph.prove import TOLERANCE, is_sizeless, shortest
 from lstmbridge.graph.trace import Tracer
@@ -32,17 +31,14 @@ from lstmbridge.model.facts import Fact
 
 _ROWS = (1.0, 4.0, 0.3, 1.0, 0.05, 1e-6)
 """Sizes of the rows: near zero for what is added to a variance, large for saturation."""
-_MOST_VALUES = 8
+_COLUMNS = (0.02, 1.0, 30.0)
+"""Sizes of columns of weights, where a proof is made again: a unit's gates are then half open
+while its candidate is large, which a gate that is shut would hide."""
+_AGAIN = (24, 25, 26)
+"""Seeds of the sizes of columns; 0 stands for columns of one size."""
 _MOST_SETS = 512
-_CLIPS = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
 _USES = frozenset({"BatchMatMul", "BatchMatMulV2", "GRUBlockCell", "MatMul"})
-_ACTIVATIONS = frozenset({"activation", "gate_activation"})
-# options that are numbers, and how large those may be: one is not mistaken for the other
-_NUMBERS = {"epsilon": (0.0, 0.5), "forget_bias": (1e-6, math.inf)}
-_LIMITS = frozenset({"cell_clip", "proj_clip"})
 _OUTPUT = ""
-
-Constants = Mapping[str, Stated[Any]]
 
 
 @dataclass(eq=False)
@@ -134,15 +130,18 @@ class _Values:
                 continue
             yield _Value(tensor, numbers, edges)
 
-    def acts(self, name: str) -> bool:
-        """Whether a clipping operation clips anything, of what was given."""
+    def acts(self, name: str, on: Tensor) -> bool:
+        """Whether a clipping operation clips anything, of what was given, that tells on `on`."""
         op = self.tracer.network.op(name)
-        value = self.evaluation((name, 0))
+        value, told = self.evaluation((name, 0)), self.evaluation(on)
         for position, tensor in enumerate(op.inputs):
             edge = (name, position)
             at = self._given[edge] if edge in self._given else self.evaluation(tensor)
             if at.shape == value.shape:
-                return not np.array_equal(at, value)
+                network, resolve = self.tracer.network, self.tracer.resolve
+                open_ = {**self.trial.weights, (name, 0): at}
+                if _same(Evaluation(network, resolve, open_, self._given)(on), told):
+                    return False
         return True
 
     def read(self, edge: Edge) -> Tensor:
@@ -178,7 +177,7 @@ class FormProver:
         self._tracer = tracer
         self._query = query
         self._variables = variables
-        self._trials: dict[tuple[bool, float, int], _Trial] = {}
+        self._trials: dict[tuple[bool, float, int, int], _Trial] = {}
         self._proven: tuple[object, ...] = ()
 
     def uses(self) -> Iterator[Application | Construct]:
@@ -202,41 +201,53 @@ class FormProver:
         if place.hopeless:
             detail = "its first kernel is not multiplied with x and h side by side"
             return Construct("own cell", op.name, self._query.layer, detail)
-        sets = list(islice(_constant_sets(self._tracer, self._query, place), _MOST_SETS))
+        sets = list(islice(constant_sets(self._tracer, self._query, place), _MOST_SETS))
         # what was proven at one place is likely at the others
         sets.sort(key=lambda constants: _values_of(constants) != self._proven)
-        limits = [s.value for c in sets for n, s in c.items() if n in _LIMITS and s.value]
+        limits = [s.value for c in sets for n, s in c.items() if n in LIMITS and s.value]
         problem = ""
         for small in (True, False):
-            trial = self._trial(place, small=small, limit=max(limits, default=0.0))
+            limit = max(limits, default=0.0)
+            trial = self._trial(place, small=small, limit=limit)
             if trial is None:
                 continue
-            answer = self._attempt(place, trial, sets, small=small)
+            again = [self._trial(place, small=small, limit=limit, seed=seed) for seed in _AGAIN]
+            answer = self._attempt(place, (trial, *again), sets, small=small)
             if isinstance(answer, Application):
                 self._proven = answer.facts.values
                 return answer
             problem = answer
         return Construct("own cell", op.name, self._query.layer, problem)
 
-    def _trial(self, place: Place, *, small: bool, limit: float) -> _Trial | None:
+    def _trial(self, place: Place, *, small: bool, limit: float, seed: int = 0) -> _Trial | None:
         batch = len(_ROWS) if small else place.batch() or len(_ROWS)
         shapes = self._query.small if small else self._query.shapes
         if shapes is None:
             return None
-        if (small, limit, batch) not in self._trials:
+        if (small, limit, batch, seed) not in self._trials:
             whole, by_tensor = self._variables.stand_ins(shapes)
+            draw = np.random.default_rng(seed)
+            for role in whole if seed else ():
+                whole[role][...] *= draw.choice(_COLUMNS, size=whole[role].shape[-1])
             for role in self._query.last if limit else ():
                 # so that a clip of what comes last is seen at work, and at rest
                 if role in whole:
                     whole[role][:, ::2] *= 3.0 * limit
             roles = {role: InMemory(role, array) for role, array in whole.items()}
-            self._trials[small, limit, batch] = _Trial(self._query, roles, by_tensor, batch)
-        return self._trials[small, limit, batch]
+            made = _Trial(self._query, roles, by_tensor, batch)
+            self._trials[small, limit, batch, seed] = made
+        return self._trials[small, limit, batch, seed]
 
     def _attempt(
-        self, place: Place, trial: _Trial, sets: Sequence[Constants], *, small: bool
+        self,
+        place: Place,
+        trials: Sequence[_Trial | None],
+        sets: Sequence[Constants],
+        *,
+        small: bool,
     ) -> Application | str:
-        """The application, or what departs."""
+        """The application, found on the first trial and proven on all; or what departs."""
+        trial, *others = (one for one in trials if one is not None)
         values = _Values(self._tracer, self._query, place, trial)
         sought = [*self._query.state_sizes, _OUTPUT]
         best: dict[str, _Value] = {}
@@ -252,6 +263,9 @@ class FormProver:
             ops = (self._tracer.network.op(n) for n in values.evaluation.computed)
             if small and not all(map(is_sizeless, ops)):
                 return "its operations know sizes"
+            odd = next(filter(None, (self._departs(t, of_best, best) for t in others)), "")
+            if odd:
+                return f"its new {odd} departs from the cell it looks like, for large numbers"
             return self._application(place, of_best, values, best)
         missing = [name or "output" for name in sought if name not in best]
         kinds = [self._tracer.network.op(name).kind for name in list(place.reached)[1:13]]
@@ -260,6 +274,20 @@ class FormProver:
             f"cell, with any constants that stand around; what follows is "
             f"{', '.join(kinds) or 'nothing'}"
         )
+
+    def _departs(self, again: _Trial, constants: Constants, found: Mapping[str, _Value]) -> str:
+        """What is not the same on other weights; "" where all is."""
+        wanted = again.made(constants)
+        for name, one in found.items():
+            given = {edge: again.given[what] for edge, what in one.edges.items()}
+            network, resolve = self._tracer.network, self._tracer.resolve
+            try:
+                value = Evaluation(network, resolve, again.weights, given)(one.tensor)
+            except NotRecognised:
+                return name or "output"
+            if not _same(value, wanted[name]):
+                return name or "output"
+        return ""
 
     def _application(
         self, place: Place, constants: Constants, values: _Values, found: Mapping[str, _Value]
@@ -274,7 +302,7 @@ class FormProver:
         for one in found.values():
             for name in place.parts(one.tensor):
                 op = self._tracer.network.op(name)
-                if op.kind in _CLIPS and not values.acts(name):
+                if op.kind in CLIPS and not values.acts(name, one.tensor):
                     return f"the {op.kind} {name!r} is no part of such a cell"
         resolve = self._tracer.resolve
         return Application(
@@ -317,58 +345,3 @@ def _same(value: Array, wanted: Array) -> bool:
 def _shortest(stated: Stated[Any]) -> Stated[Any]:
     value = stated.value
     return Stated(shortest(value), stated.where) if type(value) is float else stated
-
-
-def _constant_sets(tracer: Tracer, query: FormQuery, place: Place) -> Iterator[Constants]:
-    """Every set of constants that the operations around suggest, the likeliest first."""
-    ops = [tracer.network.op(name) for name in place.reached]
-    choices = [
-        _suggested(tracer, ops, name, value, place.node)
-        if name in query.open
-        else [Stated(value, place.node)]
-        for name, value in query.options.items()
-    ]
-    for values in product(*choices):
-        yield dict(zip(query.options, values, strict=True))
-
-
-def _suggested(
-    tracer: Tracer, ops: Sequence[Op], option: str, default: Any, node: str
-) -> list[Stated[Any]]:
-    """The values of one option that are seen around, the one that is tried first in front."""
-    seen: dict[Any, str] = {}
-    if option in _ACTIVATIONS:
-        seen = _activations(ops) | {"linear": node}
-    elif option in _LIMITS:
-        clips = _numbers(tracer, [op for op in ops if op.kind in _CLIPS])
-        seen = {abs(number): where for number, where in clips.items()}
-    elif option in _NUMBERS:
-        low, high = _NUMBERS[option]
-        seen = {n: w for n, w in _numbers(tracer, ops).items() if n == 0 or low < abs(n) < high}
-        seen.setdefault(0.0, node)
-    # an operation that is a whole cell shows nothing of what is inside
-    seen.setdefault(default, node)
-    first = default
-    if option in _LIMITS:
-        # without its clip a cell is found as well: before the clip
-        first = next(iter(seen))
-    values = sorted(seen, key=lambda value: value != first)
-    return [Stated(value, seen[value]) for value in values[:_MOST_VALUES]]
-
-
-def _activations(ops: Sequence[Op]) -> dict[Any, str]:
-    seen: dict[Any, str] = {}
-    for op in ops:
-        if op.kind in ACTIVATION_OPS:
-            seen.setdefault(ACTIVATION_OPS[op.kind], op.name)
-    return seen
-
-
-def _numbers(tracer: Tracer, ops: Sequence[Op]) -> dict[Any, str]:
-    seen: dict[Any, str] = {}
-    for op in ops:
-        for tensor in op.inputs:
-            number = tracer.scalar(tensor)
-            if number is not None:
-                seen.setdefault(number, tracer.op(tensor).name)
-    return seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from lstmbridge.adapters import recognise
 from lstmbridge.contracts import Hints, Recognition
 from lstmbridge.graph.graphdef import Graph
+from lstmbridge.model.blocks import Bidirectional, Block, Dense, Highway, Residual, Sequence
+from lstmbridge.sources.metagraph import graph_from_graphdef_bytes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -119,3 +123,41 @@ def stack(lstm) -> Callable[..., Shapes]:
         return shapes
 
     return layers
+
+
+def recorded_graph(net: Mapping) -> Graph:
+    data = zlib.decompress(base64.b64decode(net["graph"]))
+    return graph_from_graphdef_bytes(data, "net.pb")
+
+
+@pytest.fixture(scope="session")
+def graph_of() -> Callable[..., Graph]:
+    """The graph of a recorded net."""
+    return recorded_graph
+
+
+@pytest.fixture(scope="session")
+def look() -> Callable[..., Recognition]:
+    """Recognise a recorded net: its variables' shapes, and its graph."""
+
+    def recognition(net: Mapping, **hints) -> Recognition:
+        shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
+        return recognise(make_source(shapes, shown_graph=recorded_graph(net)), Hints(**hints))
+
+    return recognition
+
+
+@pytest.fixture(scope="session")
+def structure() -> Callable[[Block], str]:
+    """A block in words: ``LSTM, residual(GRU)``."""
+
+    def say(block: Block) -> str:
+        if isinstance(block, Sequence):
+            return ", ".join(map(say, block.blocks))
+        if isinstance(block, Bidirectional):
+            return f"({say(block.forward)} | {say(block.backward)})"
+        if isinstance(block, Residual | Highway):
+            return f"{type(block).__name__.lower()}({say(block.inner)})"
+        return "dense" if isinstance(block, Dense) else type(block.cell).__name__
+
+    return say

@@ -1,20 +1,16 @@
 """Graphs that TensorFlow built, of every cell and wrapper: proven, or refused by name and node."""
 
-import base64
 import json
 import random
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lstmbridge.adapters import recognise
-from lstmbridge.contracts import Hints
 from lstmbridge.errors import CannotExpress, FactConflict, LstmBridgeError, NotRecognised
-from lstmbridge.model.blocks import Bidirectional, Dense, Highway, Residual, Sequence
+from lstmbridge.model.blocks import Highway, Residual
 from lstmbridge.model.facts import Basis
-from lstmbridge.sources.metagraph import graph_from_graphdef_bytes
 
 NETS = json.loads((Path(__file__).parent / "recorded_nets.json").read_text())["nets"]
 PROVEN = [net for net in NETS if not net.get("refused")]
@@ -25,39 +21,11 @@ def _named(net):
     return net["name"]
 
 
-def _graph(net):
-    return graph_from_graphdef_bytes(zlib.decompress(base64.b64decode(net["graph"])), "net.pb")
-
-
-@pytest.fixture
-def look(source):
-    """Recognise a recorded net: its variables' shapes, and its graph."""
-
-    def recognition(net, **hints):
-        graph = graph_from_graphdef_bytes(
-            zlib.decompress(base64.b64decode(net["graph"])), "net.pb"
-        )
-        shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
-        return recognise(source(shapes, shown_graph=graph), Hints(**hints))
-
-    return recognition
-
-
-def _structure(block):
-    if isinstance(block, Sequence):
-        return ", ".join(_structure(inner) for inner in block.blocks)
-    if isinstance(block, Bidirectional):
-        return f"({_structure(block.forward)} | {_structure(block.backward)})"
-    if isinstance(block, Residual | Highway):
-        return f"{type(block).__name__.lower()}({_structure(block.inner)})"
-    return "dense" if isinstance(block, Dense) else type(block.cell).__name__
-
-
 @pytest.mark.parametrize("net", PROVEN, ids=_named)
-def test_a_graph_shows_structure_and_constants_and_nothing_is_assumed(look, net):
+def test_a_graph_shows_structure_and_constants_and_nothing_is_assumed(look, structure, net):
     [part] = look(net).parts
     facts = part.model.all_facts
-    assert _structure(part.model.root) == net["structure"]
+    assert structure(part.model.root) == net["structure"]
     assert {name: facts[name].value for name in net["constants"]} == net["constants"]
     assert {fact.basis for fact in facts.values()} == {Basis.READ}
 
@@ -147,8 +115,8 @@ def _damaged(graph, seed):
 
 
 @pytest.mark.parametrize("net", PROVEN[::4], ids=_named)
-def test_a_damaged_graph_gives_an_answer_or_one_of_our_errors(source, net):
-    graph = _graph(net)
+def test_a_damaged_graph_gives_an_answer_or_one_of_our_errors(source, graph_of, net):
+    graph = graph_of(net)
     shapes = {name: tuple(shape) for name, shape in net["variables"].items()}
     answers = [_answer(source(shapes, shown_graph=_damaged(graph, k))) for k in range(12)]
     assert all(answers)

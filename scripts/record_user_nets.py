@@ -1,0 +1,184 @@
+"""Record graphs as users of TensorFlow 1.15 write them, for tests/adapters/test_user_nets.py.
+
+Run under TensorFlow 1.15 (`make_fixtures_tf1.py` says how to get it):
+
+    tf115/bin/python scripts/record_user_nets.py tests/adapters/recorded_user_nets.json
+
+As `record_nets.py`, whose form of record this is, but of whole graphs: precisions, scopes, hand-made
+loops. Each function here builds one, and says what must be made of it: the structure and the
+constants that are not their class's defaults, words that a warning must hold, or words that the
+refusal must hold.
+"""
+
+import json
+import sys
+
+import tensorflow as tf
+from record_nets import STEPS, UNITS, WIDE, gru, lstm, make, multi, record_graph, relu
+from tensorflow.python.ops import rnn_cell_impl
+
+NETS = []
+
+
+def net(**wanted):
+    """What must be made of the graph that a function builds."""
+
+    def keep(build):
+        NETS.append((build, wanted))
+        return build
+
+    return keep
+
+
+def inputs(wide=WIDE, steps=STEPS, dtype=tf.float32):
+    return tf.placeholder(dtype, [None, steps, wide], name="inputs")
+
+
+def dynamic(cell, x=None, **options):
+    x = inputs() if x is None else x
+    return tf.nn.dynamic_rnn(cell, x, **{"dtype": x.dtype, **options})[0]
+
+
+def static(cell, x, **options):
+    steps = tf.unstack(x, STEPS, 1)
+    return tf.stack(tf.nn.static_rnn(cell, steps, dtype=x.dtype, **options)[0], 1)
+
+
+# --- precisions ---
+
+
+def master_weights(precision):
+    """A custom getter that keeps float32 weights and computes in another precision."""
+
+    def get(getter, name, shape=None, dtype=None, *args, **kwargs):  # noqa: ARG001
+        return tf.cast(getter(name, shape, tf.float32, *args, **kwargs), precision)
+
+    return tf.variable_scope("model", custom_getter=get)
+
+
+def halved(tensor):
+    return tf.cast(tf.cast(tensor, tf.float16), tf.float32)
+
+
+class Rounded(rnn_cell_impl.RNNCell):
+    """A cell of which one thing is rounded in each step."""
+
+    def __init__(self, cell, what):
+        super().__init__()
+        self.cell, self.what = cell, what
+
+    state_size = property(lambda self: self.cell.state_size)
+    output_size = property(lambda self: self.cell.output_size)
+
+    def __call__(self, x, state, scope=None):  # noqa: ARG002
+        y, state = self.cell(halved(x) if self.what == "input" else x, state)
+        if self.what == "state":
+            state = rnn_cell_impl.LSTMStateTuple(*map(halved, state))
+        return halved(y) if self.what == "output" else y, state
+
+
+TO_HALF = {"rounding": "float16"}
+ROUNDS = ["rounds numbers of"]
+
+
+@net(structure="LSTM, LSTM", constants=TO_HALF, warns=ROUNDS)
+def master_weights_in_float16():
+    with master_weights(tf.float16):
+        return dynamic(multi(lstm(), lstm()), tf.cast(inputs(), tf.float16))
+
+
+@net(structure="GRU", constants={"rounding": "bfloat16"}, warns=ROUNDS)
+def master_weights_in_bfloat16():
+    with master_weights(tf.bfloat16):
+        return dynamic(gru(), tf.cast(inputs(), tf.bfloat16))
+
+
+@net(structure="LSTM", constants=TO_HALF, warns=ROUNDS)
+def master_weights_of_unrolled_steps():
+    with master_weights(tf.float16):
+        return static(lstm(), tf.cast(inputs(), tf.float16))
+
+
+@net(structure="LSTM", constants={})
+def float32_weights_in_float64():
+    with master_weights(tf.float64):
+        return dynamic(lstm(), tf.cast(inputs(), tf.float64))
+
+
+@net(structure="LSTM", constants={})
+def sequences_that_are_rounded_before_the_stack():
+    return dynamic(lstm(), halved(inputs()))
+
+
+@net(structure="LSTM, GRU", constants=TO_HALF, warns=ROUNDS)
+def outputs_rounded_between_layers():
+    return dynamic(multi(Rounded(lstm(), "output"), gru()))
+
+
+@net(structure="LSTM", constants=TO_HALF, warns=ROUNDS)
+def inputs_rounded_in_each_step():
+    return dynamic(Rounded(lstm(), "input"))
+
+
+@net(structure="LSTM", constants=TO_HALF, warns=ROUNDS)
+def outputs_rounded_in_each_step():
+    return dynamic(Rounded(lstm(), "output"))
+
+
+@net(structure="LSTM", constants=TO_HALF, warns=ROUNDS)
+def states_rounded_in_each_step():
+    return dynamic(Rounded(lstm(), "state"))
+
+
+@net(structure="LSTM", constants=TO_HALF, warns=ROUNDS)
+def states_rounded_in_each_unrolled_step():
+    return static(Rounded(lstm(), "state"), inputs())
+
+
+# --- activations ---
+
+
+def clipped_relu(x):
+    return tf.minimum(relu(x), 20.0)
+
+
+@net(refused="rnn/gru_cell")
+def gru_with_a_clipped_relu():
+    return dynamic(gru(activation=clipped_relu))
+
+
+@net(refused="rnn/gru_cell")
+def gru_with_a_relu_that_is_chosen():
+    return dynamic(gru(activation=lambda x: tf.where(x < 30.0, relu(x), 30 * tf.ones_like(x))))
+
+
+@net(refused="rnn/ugrnn_cell")
+def ugrnn_with_a_clipped_relu():
+    return dynamic(make("UGRNNCell", UNITS, activation=clipped_relu))
+
+
+# --- scopes ---
+
+
+@net(structure="LSTM, LSTM", constants={})
+def a_scope_called_like_a_slot():
+    with tf.variable_scope("Adam"):
+        outputs = dynamic(multi(lstm(), lstm()))
+    tf.train.AdamOptimizer().minimize(tf.reduce_sum(outputs))
+    return outputs
+
+
+def main():
+    records = []
+    for build, wanted in NETS:
+        tf.reset_default_graph()
+        outputs = tf.identity(build(), name="outputs")
+        records.append(record_graph(build.__name__.replace("_", " "), outputs, **wanted))
+    lines = ",\n".join(json.dumps(one, sort_keys=True) for one in records)
+    with open(sys.argv[1], "w") as file:
+        file.write(f'{{"tensorflow": "{tf.__version__}", "nets": [\n{lines}\n]}}\n')
+    print(len(records), "nets")
+
+
+if __name__ == "__main__":
+    main()
