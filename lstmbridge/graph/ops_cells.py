@@ -60,11 +60,16 @@ def block_peephole(op: Op) -> bool:
     return bool(op.attrs.get("use_peephole", False))
 
 
+def _first_length(w: Words[Any], value: Any) -> int:
+    """Length of the first axis. Errors: ValueError where it is not known."""
+    return int(w.static(w.integer(w.numbers(w.shape(value))[0])))
+
+
 def _block_step(w: Words[Any], op: Op, x: Any, rest: Sequence[Any]) -> list[Any]:
     """One step: i, cs, f, o, ci, co, h."""
     cs_prev, h_prev, kernel, wci, wcf, wco, bias = rest
     z = w.add(w.matmul(w.concat([x, h_prev]), kernel), bias)
-    width = int(w.static(w.shape(bias))[0]) // 4
+    width = _first_length(w, bias) // 4
     order = BLOCK_OPS[op.kind].order
     a = dict(zip(order, w.split(z, [width] * 4), strict=True))
     a["f"] = w.add(a["f"], w.constant(block_forget_bias(op)))
@@ -90,7 +95,7 @@ def _lstm_block_cell(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any
 def _block_lstm(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """All steps; outputs past `seq_len_max` are zeros."""
     length, x = args[0], args[1]
-    steps = int(w.static(w.shape(x))[0])
+    steps = _first_length(w, x)
     alive = min(int(w.static(length)), steps)
     rest = list(args[2:])
     columns: list[list[Any]] = [[] for _ in range(7)]
@@ -98,16 +103,15 @@ def _block_lstm(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
         values = _block_step(w, op, w.index(x, (t,)), rest)
         rest[0], rest[1] = values[BLOCK_CS], values[BLOCK_H]
         for column, value in zip(columns, values, strict=True):
-            column.append(w.index(value, (None,)))
-    shape = [int(k) for k in w.static(w.shape(args[2]))]
-    zeros = w.expand(w.constant(0.0), (steps - alive, *shape))
+            column.append(w.unsqueeze(value, 0))
+    zeros = w.expand(w.constant(0.0), (steps - alive, *w.numbers(w.shape(args[2]))))
     return [w.join([*column, zeros], 0) for column in columns]
 
 
 def _gru_block_cell(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """`x, h_prev, w_ru, w_c, b_ru, b_c` -> `r, u, c, h`."""
     x, h_prev, w_ru, w_c, b_ru, b_c = args
-    width = int(w.static(w.shape(b_c))[0])
+    width = _first_length(w, b_c)
     ru = w.sigmoid(w.add(w.matmul(w.concat([x, h_prev]), w_ru), b_ru))
     r, u = w.split(ru, [width] * 2)
     reset = w.concat([x, w.mul(r, h_prev)])

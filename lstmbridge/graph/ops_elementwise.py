@@ -88,9 +88,8 @@ def _rsqrt(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 def _select(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """`Select`: a vector condition chooses whole rows; `SelectV2` broadcasts."""
     condition, a, b = args
-    rank, wide = w.shape(condition), w.shape(a)
-    ones = int(w.static(wide).size) - int(w.static(rank).size)
-    if w.static(rank).size == 1 and ones > 0:
+    rank, ones = w.rank(condition), w.rank(a) - w.rank(condition)
+    if rank == 1 and ones > 0:
         condition = w.reshape(condition, (-1, *([1] * ones)))
     return [w.where(condition, a, b)]
 

@@ -9,50 +9,45 @@ import numpy as np
 
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops_elementwise import kind_of
-from lstmbridge.graph.words import Words
+from lstmbridge.graph.words import Words, bounded
 
 Definition = Callable[[Words[Any], Op, Sequence[Any]], Sequence[Any]]
 
-LARGEST_CONSTANT = 1 << 24
-"""Numbers in one constant or fill. A file of a few bytes may ask for any number of them."""
 
-
-def _ints(w: Words[Any], value: Any) -> list[int]:
+def _axes(w: Words[Any], value: Any) -> list[int]:
+    """Axes, or anything else that must be known to say what an operation does."""
     return [int(k) for k in np.ravel(w.static(value))]
 
 
-def _bounded(shape: Sequence[int]) -> tuple[int, ...]:
-    size = 1
-    for length in shape:
-        size *= max(int(length), 0)
-    if size > LARGEST_CONSTANT:
-        raise ValueError(f"{size} numbers are more than any cell needs")
-    return tuple(int(length) for length in shape)
+def _plus(w: Words[Any], a: Any, b: Any) -> Any:
+    """The sum of two lengths, each an integer or a scalar."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    return w.add(w.integer(a), w.integer(b))
 
 
 def _const(w: Words[Any], op: Op, _args: Sequence[Any]) -> Sequence[Any]:
     tensor = op.attrs["value"]
-    _bounded(getattr(tensor, "shape", ()))
+    bounded([int(n) for n in getattr(tensor, "shape", ())])
     array = tensor.load()
-    kind = kind_of(array.dtype)
-    return [w.constant(array) if kind == "float" else w.cast(array, kind)]
+    return [w.literal(array, kind_of(array.dtype))]
 
 
 def _fill(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.expand(args[1], _bounded(_ints(w, args[0])))]
+    shape = w.numbers(args[0])
+    bounded(shape)
+    return [w.expand(args[1], shape)]
 
 
-def _zeros_like(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.expand(w.constant(0.0), _ints(w, w.shape(args[0])))]
+def _filled_like(number: float) -> Definition:
+    def define(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
+        one = w.literal(np.asarray(number), w.kind(args[0]))
+        return [w.expand(one, w.numbers(w.shape(args[0])))]
 
-
-def _ones_like(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.expand(w.constant(1.0), _ints(w, w.shape(args[0])))]
+    return define
 
 
 def _range(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    start, limit, step = (np.ravel(w.static(a))[0] for a in args)
-    _bounded([int(abs((limit - start) / step)) + 1])
     return [w.arange(*args)]
 
 
@@ -61,7 +56,7 @@ def _shape(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _rank(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.cast(np.asarray(w.static(w.shape(args[0])).size), "int")]
+    return [w.literal(np.asarray(w.rank(args[0])), "int")]
 
 
 def _size(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
@@ -70,56 +65,69 @@ def _size(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 def _concat(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """`Concat`: the axis comes first."""
-    return [w.join(args[1:], _ints(w, args[0])[0])]
+    return [w.join(args[1:], _axes(w, args[0])[0])]
 
 
 def _concat_v2(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.join(args[:-1], _ints(w, args[-1])[0])]
+    return [w.join(args[:-1], _axes(w, args[-1])[0])]
 
 
-def _cut(w: Words[Any], value: Any, axis: int, sizes: Sequence[int]) -> list[Any]:
-    rank = int(w.static(w.shape(value)).size)
-    lead = (slice(None),) * (axis % rank)
-    pieces, start = [], 0
+def _cut(w: Words[Any], value: Any, axis: int, sizes: Sequence[Any]) -> list[Any]:
+    lead = (slice(None),) * (axis % w.rank(value))
+    pieces: list[Any] = []
+    start: Any = 0
     for size in sizes:
-        pieces.append(w.index(value, (*lead, slice(start, start + size))))
-        start += size
+        end = _plus(w, start, size)
+        pieces.append(w.index(value, (*lead, slice(start, end))))
+        start = end
     return pieces
 
 
 def _split(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    axis, count = _ints(w, args[0])[0], int(op.attrs["num_split"])
-    width, rest = divmod(_ints(w, w.shape(args[1]))[axis], count)
-    if rest:
+    axis, count = _axes(w, args[0])[0], int(op.attrs["num_split"])
+    whole = w.numbers(w.shape(args[1]))[axis]
+    if not isinstance(whole, int):
+        width = w.integer_division("floor", whole, w.integer(count))
+        return _cut(w, args[1], axis, [width] * count)
+    if whole % count:
         raise ValueError(f"axis {axis} does not divide into {count} pieces")
-    return _cut(w, args[1], axis, [width] * count)
+    return _cut(w, args[1], axis, [whole // count] * count)
 
 
 def _split_v(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    axis, sizes = _ints(w, args[2])[0], _ints(w, args[1])
-    if -1 in sizes:
-        whole = _ints(w, w.shape(args[0]))[axis]
-        sizes[sizes.index(-1)] = whole - sum(sizes) - 1
-    return _cut(w, args[0], axis, sizes)
+    axis, sizes = _axes(w, args[2])[0], _axes(w, args[1])
+    if -1 not in sizes:
+        return _cut(w, args[0], axis, sizes)
+    whole, others = w.numbers(w.shape(args[0]))[axis], sum(sizes) + 1
+    rest = _plus(w, whole, -others)
+    return _cut(w, args[0], axis, [rest if size == -1 else size for size in sizes])
 
 
 def _slice(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    begins, sizes = _ints(w, args[1]), _ints(w, args[2])
-    return [
-        w.index(
-            args[0],
-            tuple(
-                slice(begin, None if size == -1 else begin + size)
-                for begin, size in zip(begins, sizes, strict=True)
-            ),
-        )
-    ]
+    begins, sizes = w.numbers(args[1]), w.numbers(args[2])
+    pairs = zip(begins, sizes, strict=True)
+    return [w.index(args[0], tuple(slice(begin, _end(w, begin, size)) for begin, size in pairs))]
+
+
+_FAR = np.iinfo(np.int64).max
+"""Past the end of any axis."""
+
+
+def _end(w: Words[Any], begin: Any, size: Any) -> Any:
+    """Where a slice of so many elements ends; -1 elements are all that are left."""
+    if isinstance(size, int):
+        return None if size == -1 else _plus(w, begin, size)
+    everything = w.compare("less", size, w.integer(0))
+    return w.where(everything, w.integer(int(_FAR)), _plus(w, begin, size))
 
 
 def strided_index(
-    op: Op, begins: Sequence[int], ends: Sequence[int], steps: Sequence[int]
+    op: Op, begins: Sequence[Any], ends: Sequence[Any], steps: Sequence[int]
 ) -> tuple[Any, ...]:
-    """What `StridedSlice` with these masks (op attributes) is in NumPy's indexing."""
+    """What `StridedSlice` with these masks (op attributes) is in NumPy's indexing.
+
+    Bounds are integers, or an interpreter's scalars.
+    """
     mask = {
         name: int(op.attrs.get(f"{name}_mask", 0))
         for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
@@ -141,49 +149,47 @@ def strided_index(
 
 
 def _strided_slice(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    begins, ends, steps = (_ints(w, a) for a in args[1:])
+    begins, ends, steps = w.numbers(args[1]), w.numbers(args[2]), _axes(w, args[3])
     return [w.index(args[0], strided_index(op, begins, ends, steps))]
 
 
 def _reshape(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.reshape(args[0], _ints(w, args[1]))]
+    return [w.reshape(args[0], w.numbers(args[1]))]
 
 
 def _transpose(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.transpose(args[0], _ints(w, args[1]))]
+    return [w.transpose(args[0], _axes(w, args[1]))]
 
 
 def _expand_dims(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    shape, axis = _ints(w, w.shape(args[0])), _ints(w, args[1])[0]
-    at = axis % (len(shape) + 1)
-    return [w.reshape(args[0], (*shape[:at], 1, *shape[at:]))]
+    return [w.unsqueeze(args[0], _axes(w, args[1])[0] % (w.rank(args[0]) + 1))]
 
 
 def _squeeze(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    shape = _ints(w, w.shape(args[0]))
-    given = op.attrs.get("squeeze_dims", ()) or ()
-    gone = {axis % len(shape) for axis in given} or {k for k, n in enumerate(shape) if n == 1}
-    if any(shape[k] != 1 for k in gone):
+    shape = w.numbers(w.shape(args[0]))
+    given = {int(axis) % len(shape) for axis in op.attrs.get("squeeze_dims", ()) or ()}
+    if not given and not all(isinstance(n, int) for n in shape):
+        raise ValueError("it drops the axes of length 1, and not all lengths are known")
+    gone = given or {k for k, n in enumerate(shape) if n == 1}
+    if any(isinstance(shape[k], int) and shape[k] != 1 for k in gone):
         raise ValueError(f"axes {sorted(gone)} of {tuple(shape)} are not all of length 1")
-    return [w.reshape(args[0], [n for k, n in enumerate(shape) if k not in gone])]
+    return [w.squeeze(args[0], sorted(gone))]
 
 
 def _pack(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    shape = _ints(w, w.shape(args[0]))
-    axis = int(op.attrs.get("axis", 0)) % (len(shape) + 1)
-    wide = [w.reshape(a, (*shape[:axis], 1, *shape[axis:])) for a in args]
-    return [w.join(wide, axis)]
+    axis = int(op.attrs.get("axis", 0)) % (w.rank(args[0]) + 1)
+    return [w.join([w.unsqueeze(a, axis) for a in args], axis)]
 
 
 def _unpack(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    shape = _ints(w, w.shape(args[0]))
-    lead = (slice(None),) * (int(op.attrs.get("axis", 0)) % len(shape))
+    lead = (slice(None),) * (int(op.attrs.get("axis", 0)) % w.rank(args[0]))
     return [w.index(args[0], (*lead, k)) for k in range(int(op.attrs["num"]))]
 
 
 def _tile(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    repeats, shape = _ints(w, args[1]), _ints(w, w.shape(args[0]))
-    _bounded([n * k for n, k in zip(shape, repeats, strict=True)])
+    repeats, shape = w.numbers(args[1]), w.numbers(w.shape(args[0]))
+    pairs = zip(shape, repeats, strict=True)
+    bounded([n * k for n, k in pairs if isinstance(n, int) and isinstance(k, int)])
     return [w.tile(args[0], repeats)]
 
 
@@ -194,16 +200,16 @@ def _gather(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 def _gather_v2(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
     if int(op.attrs.get("batch_dims", 0)):
         raise ValueError("batch_dims is not 0")
-    return [w.gather(args[0], args[1], _ints(w, args[2])[0])]
+    return [w.gather(args[0], args[1], _axes(w, args[2])[0])]
 
 
 def _reverse(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """`Reverse`: a boolean per axis."""
-    return [w.reverse(args[0], [k for k, on in enumerate(_ints(w, args[1])) if on])]
+    return [w.reverse(args[0], [k for k, on in enumerate(_axes(w, args[1])) if on])]
 
 
 def _reverse_v2(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [w.reverse(args[0], _ints(w, args[1]))]
+    return [w.reverse(args[0], _axes(w, args[1]))]
 
 
 def _reverse_sequence(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
@@ -219,7 +225,7 @@ SHAPES: Mapping[str, Definition] = {
     "Fill": _fill,
     "Gather": _gather,
     "GatherV2": _gather_v2,
-    "OnesLike": _ones_like,
+    "OnesLike": _filled_like(1.0),
     "Pack": _pack,
     "Range": _range,
     "Rank": _rank,
@@ -237,5 +243,5 @@ SHAPES: Mapping[str, Definition] = {
     "Tile": _tile,
     "Transpose": _transpose,
     "Unpack": _unpack,
-    "ZerosLike": _zeros_like,
+    "ZerosLike": _filled_like(0.0),
 }

@@ -2,8 +2,11 @@
 
 Each word means what ONNX's operator of that name means (NumPy's broadcasting, float64 for
 every kind of float, int64 for every kind of integer), so that the definitions in `ops*` can
-serve an interpreter other than NumPy's. Shapes, axes and permutations are plain integers:
-`static` gives the numbers of a value that must be known to say what an operation does.
+serve an interpreter other than NumPy's: one that only knows how many axes a value has, and not
+how long each is. Axes, permutations and ranks are therefore plain integers, while lengths,
+repeats and bounds of slices are integers or scalars of the interpreter's own: `numbers` takes
+the elements of a value apart into these. `static` is for what must be known to say what an
+operation does.
 """
 
 from __future__ import annotations
@@ -24,7 +27,31 @@ class Words(Namespace[A], Protocol[A]):
     """`Namespace`, and comparison, choice, reduction and shape."""
 
     def static(self, a: A) -> Array:
-        """The numbers of a value that decides about shapes."""
+        """The numbers of a value that decides what an operation does.
+
+        Raises:
+            ValueError: the interpreter does not know them.
+        """
+        ...
+
+    def numbers(self, a: A) -> Sequence[int | A]:
+        """The elements of an integer scalar or vector: integers, or scalars where not known."""
+        ...
+
+    def integer(self, number: int | A) -> A:
+        """One of `numbers`, as a scalar."""
+        ...
+
+    def rank(self, a: A) -> int:
+        """How many axes it has."""
+        ...
+
+    def kind(self, a: A) -> str:
+        """``float``, ``int`` or ``bool``."""
+        ...
+
+    def literal(self, array: Array, kind: str) -> A:
+        """Numbers that stand in the graph."""
         ...
 
     def compare(self, how: str, a: A, b: A) -> A:
@@ -67,24 +94,32 @@ class Words(Namespace[A], Protocol[A]):
         """The lengths of the axes, as integers."""
         ...
 
-    def reshape(self, a: A, shape: Sequence[int]) -> A:
+    def reshape(self, a: A, shape: Sequence[int | A]) -> A:
         """One axis may be -1."""
+        ...
+
+    def unsqueeze(self, a: A, axis: int) -> A:
+        """A further axis of length 1, which is then number `axis`."""
+        ...
+
+    def squeeze(self, a: A, axes: Sequence[int]) -> A:
+        """Without these axes, which have length 1."""
         ...
 
     def transpose(self, a: A, order: Sequence[int]) -> A:
         """Axes in another order."""
         ...
 
-    def expand(self, a: A, shape: Sequence[int]) -> A:
+    def expand(self, a: A, shape: Sequence[int | A]) -> A:
         """Broadcast to a shape."""
         ...
 
-    def tile(self, a: A, repeats: Sequence[int]) -> A:
+    def tile(self, a: A, repeats: Sequence[int | A]) -> A:
         """Repeat along each axis."""
         ...
 
     def index(self, a: A, at: tuple[Any, ...]) -> A:
-        """Basic slicing: slices, integers, None and Ellipsis."""
+        """Basic slicing: slices, integers, None and Ellipsis. Bounds may be scalars."""
         ...
 
     def gather(self, a: A, indices: A, axis: int) -> A:
@@ -143,6 +178,19 @@ _REDUCE: Mapping[str, Any] = {
     "any": np.any,
 }
 _KINDS: Mapping[str, Any] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
+_KIND_OF: Mapping[str, str] = {"f": "float", "i": "int", "u": "int", "b": "bool"}
+
+LARGEST_CONSTANT = 1 << 24
+"""Numbers in one constant, fill or range. A file of a few bytes may ask for any number."""
+
+
+def bounded(shape: Sequence[Any]) -> None:
+    """Errors: ValueError where a shape (as far as it is known) is larger than any graph needs."""
+    size = 1
+    for length in shape:
+        size *= max(length, 0) if isinstance(length, int) else 1
+    if size > LARGEST_CONSTANT:
+        raise ValueError(f"{size} numbers are more than any cell needs")
 
 
 class GraphFloat64(Float64):
@@ -151,6 +199,26 @@ class GraphFloat64(Float64):
     def static(self, a: Array) -> Array:
         """Itself."""
         return a
+
+    def numbers(self, a: Array) -> Sequence[int | Array]:
+        """Integers."""
+        return [int(k) for k in np.ravel(a)]
+
+    def integer(self, number: int | Array) -> Array:
+        """A scalar."""
+        return np.asarray(number, np.int64)
+
+    def rank(self, a: Array) -> int:
+        """Axes."""
+        return np.ndim(a)
+
+    def kind(self, a: Array) -> str:
+        """Kind."""
+        return _KIND_OF[np.asarray(a).dtype.kind]
+
+    def literal(self, array: Array, kind: str) -> Array:
+        """Widened."""
+        return self.cast(array, kind)
 
     def compare(self, how: str, a: Array, b: Array) -> Array:
         """See `Words`; likewise below."""
@@ -193,21 +261,29 @@ class GraphFloat64(Float64):
         """Shape."""
         return np.asarray(np.shape(a), np.int64)
 
-    def reshape(self, a: Array, shape: Sequence[int]) -> Array:
+    def reshape(self, a: Array, shape: Sequence[int | Array]) -> Array:
         """Reshape."""
-        return np.reshape(a, tuple(shape))
+        return np.reshape(a, _lengths(shape))
+
+    def unsqueeze(self, a: Array, axis: int) -> Array:
+        """Insert."""
+        return np.expand_dims(a, axis)
+
+    def squeeze(self, a: Array, axes: Sequence[int]) -> Array:
+        """Drop."""
+        return np.squeeze(a, tuple(axes))
 
     def transpose(self, a: Array, order: Sequence[int]) -> Array:
         """Transpose."""
         return np.transpose(a, tuple(order))
 
-    def expand(self, a: Array, shape: Sequence[int]) -> Array:
+    def expand(self, a: Array, shape: Sequence[int | Array]) -> Array:
         """Broadcast."""
-        return np.broadcast_to(a, tuple(shape))
+        return np.broadcast_to(a, _lengths(shape))
 
-    def tile(self, a: Array, repeats: Sequence[int]) -> Array:
+    def tile(self, a: Array, repeats: Sequence[int | Array]) -> Array:
         """Tile."""
-        return np.tile(a, tuple(repeats))
+        return np.tile(a, _lengths(repeats))
 
     def index(self, a: Array, at: tuple[Any, ...]) -> Array:
         """Slices."""
@@ -223,7 +299,9 @@ class GraphFloat64(Float64):
 
     def arange(self, start: Array, limit: Array, step: Array) -> Array:
         """Range."""
-        return np.arange(start.item(), limit.item(), step.item())
+        first, last, by = start.item(), limit.item(), step.item()
+        bounded([int(abs((last - first) / by)) + 1])
+        return np.arange(first, last, by)
 
     def reverse(self, a: Array, axes: Sequence[int]) -> Array:
         """Flip."""
@@ -237,3 +315,7 @@ class GraphFloat64(Float64):
         source = np.where(steps < ends, ends - 1 - steps, steps)
         flipped = moved[source, np.arange(moved.shape[1])[None, :]]
         return np.moveaxis(flipped, (0, 1), (time, batch))
+
+
+def _lengths(shape: Sequence[int | Array]) -> tuple[int, ...]:
+    return tuple(map(int, shape))
