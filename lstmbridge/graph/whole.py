@@ -43,12 +43,14 @@ class Setting:
     Attributes:
         name: the placeholder's operation.
         why: in words: ``"given by --set"``, ``"feeds only dropout"``, ``"its default"``.
+        given: the user said so.
     """
 
     name: str
     tensor: Tensor
     value: Array
     why: str
+    given: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +95,17 @@ class Whole:
     settings: tuple[Setting, ...] = ()
     places: tuple[Place, ...] = field(default=())
 
+    def fed(self, feeds: Mapping[str, Array]) -> dict[Tensor, Array]:
+        """`feeds` by the ports' names, and what inference fixes, at their tensors."""
+        fixed = {setting.tensor: setting.value for setting in self.settings}
+        return fixed | {port.tensor: feeds[port.name] for port in self.inputs}
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name, in float64 (int64, bool). Errors: as `Program.run`."""
-        fed = {port.tensor: feeds[port.name] for port in self.inputs}
-        fed |= {setting.tensor: setting.value for setting in self.settings}
+        return self.go_on(feeds, {})
+
+    def go_on(self, feeds: Mapping[str, Array], given: Mapping[Tensor, Array]) -> dict[str, Array]:
+        """`run`, with the values of some tensors on the way given in place of computed."""
+        fed = {**self.fed(feeds), **given}
         got = self.program.run(fed, [port.tensor for port in self.outputs])
         return {port.name: got[port.tensor] for port in self.outputs}

@@ -56,7 +56,7 @@ def compare(
         return broken(problem, probe)
     if actual.size == 0:
         return OutputComparison(0.0, 0.0, 0.0, (), probe, 0)
-    off = np.abs(actual.astype(np.float64) - expected)
+    off = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
     limit = np.broadcast_to(allowed, off.shape)
     ratios = ratio_of(off, limit)
     worst = np.unravel_index(int(np.argmax(ratios)), off.shape)
@@ -83,6 +83,9 @@ def _incomparable(actual: Array, expected: Array, dtype: np.dtype[Any] | None) -
         return f"shape {actual.shape}, expected {expected.shape}"
     if dtype is not None and actual.dtype != dtype:
         return f"dtype {actual.dtype}, expected {dtype}"
+    if expected.dtype.kind in "iub":
+        same = actual.dtype.kind in ("b" if expected.dtype.kind == "b" else "iu")
+        return "" if same else f"dtype {actual.dtype}, expected whole numbers or booleans"
     # NumPy counts bfloat16 among the voids
     if actual.dtype.kind != "f" and actual.dtype != np.dtype(ml_dtypes.bfloat16):
         return f"dtype {actual.dtype}, expected floating point"

@@ -19,29 +19,31 @@ class Evidence:
     """All that is known when the runs are over.
 
     Attributes:
-        model: the source.
+        model: the source; None where it is a whole graph.
         ran: each subject with its result.
         artifacts: paths of artifacts that were announced by their ledgers.
         require: names of runtimes that must have run.
         infinite: probes on which the oracle itself is not finite.
         faults: what would have been caught.
         ledger: what reading the weights back gave; None: not done.
+        doubts: what else was not proved, in words.
     """
 
-    model: Model
+    model: Model | None
     ran: tuple[tuple[Subject, RuntimeResult], ...]
     artifacts: tuple[str, ...]
     require: tuple[str, ...]
     infinite: tuple[str, ...]
     faults: FaultReport
     ledger: LedgerReport | None
+    doubts: tuple[str, ...] = ()
 
 
 def conclude(evidence: Evidence) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome and why: any disagreement fails; whatever is not proved is inconclusive."""
     failures = [_failure(result) for _, result in evidence.ran if result.status == FAIL]
     failures += _ledger_failures(evidence.ledger)
-    doubts = [*_run_doubts(evidence), *_fault_doubts(evidence)]
+    doubts = [*_run_doubts(evidence), *_fault_doubts(evidence), *evidence.doubts]
     if failures:
         return Outcome.FAIL, (*failures, *doubts)
     return (Outcome.INCONCLUSIVE if doubts else Outcome.PASS), tuple(doubts)
@@ -94,7 +96,9 @@ def _fault_doubts(evidence: Evidence) -> list[str]:
     return []
 
 
-def _not_finite(model: Model) -> str:
+def _not_finite(model: Model | None) -> str:
+    if model is None:
+        return ""
     owners: dict[str, Mapping[str, Stored]] = {x.name: x.cell.blocks for x in model.layers}
     owners |= {x.name: x.block.weights for x in model.attachments}
     bad = [

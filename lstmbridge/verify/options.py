@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lstmbridge.contracts import Feeds
+from lstmbridge.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,23 @@ class VerifyOptions:
     data: Feeds | None = None
     tolerance: float | None = None
     replicas: int = 8
+
+    def check(self) -> None:
+        """Refuse what makes no sense. Errors: UsageError, naming the option."""
+        tolerance = self.tolerance
+        wrong = {
+            "batch": self.batch is not None and self.batch < 1,
+            "steps": self.steps is not None and self.steps < 1,
+            "replicas": self.replicas < 1,
+            "seed": self.seed < 0,
+            "tolerance": tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0),
+        }
+        for name, is_wrong in wrong.items():
+            if is_wrong:
+                raise UsageError(
+                    f"{name} is {getattr(self, name)}",
+                    expected="a finite number, not negative"
+                    if name in {"seed", "tolerance"}
+                    else "at least 1",
+                    where=f"--{name}",
+                )

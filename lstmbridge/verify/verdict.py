@@ -19,7 +19,6 @@ from lstmbridge.contracts import (
     States,
     Verdict,
 )
-from lstmbridge.errors import UsageError
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import signature_of
 from lstmbridge.verify.conclusion import Evidence, conclude
@@ -66,7 +65,7 @@ def verify(
     """
     start = time.perf_counter()
     options = options or VerifyOptions()
-    _check(options)
+    options.check()
     report = progress or _silent
     checked = {path: _checked_ledger(model, one) for path, one in (ledgers or {}).items()}
     with ExitStack() as stack:
@@ -120,25 +119,6 @@ def verify(
 
 def _silent(_what: str, _done: int, _total: int) -> None:
     """Nobody watches."""
-
-
-def _check(options: VerifyOptions) -> None:
-    tolerance = options.tolerance
-    wrong = {
-        "batch": options.batch is not None and options.batch < 1,
-        "steps": options.steps is not None and options.steps < 1,
-        "replicas": options.replicas < 1,
-        "seed": options.seed < 0,
-        "tolerance": tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0),
-    }
-    for name, is_wrong in wrong.items():
-        if is_wrong:
-            raise UsageError(
-                f"{name} is {getattr(options, name)}",
-                expected="a finite number, not negative" if name in {"seed", "tolerance"}
-                else "at least 1",
-                where=f"--{name}",
-            )  # fmt: skip
 
 
 def _checked_ledger(model: Model, ledger: Ledger | str) -> LedgerReport:
