@@ -40,6 +40,15 @@ class _Mask:
     all_kept: float
 
 
+def knob_of(network: Network, op: Op, plain: Plain) -> tuple[Tensor, float] | None:
+    """What says how much a dropout keeps, and its value where it keeps everything."""
+    for tensor in op.inputs:
+        mask = _mask(network, tensor, plain)
+        if mask is not None:
+            return mask.knob, mask.all_kept
+    return None
+
+
 def dropout_source(network: Network, op: Op, plain: Plain) -> Tensor | None:
     """What `op` drops out from, or None where it is no dropout.
 

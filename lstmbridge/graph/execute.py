@@ -17,22 +17,41 @@ import numpy as np
 from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.gates import Array
 from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
-from lstmbridge.graph.ops import OPS
+from lstmbridge.graph.ops import OPS, Definition
 from lstmbridge.graph.ops_arrays import ARRAYS
 from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.trace import VARIABLES, Tracer
-from lstmbridge.graph.words import GraphFloat64
+from lstmbridge.graph.words import GraphFloat64, Words
 
 MOST_STEPS = 100_000
 """Of one loop. A condition may never become false."""
 _MERGES = frozenset({"Merge", "RefMerge"})
-_HAND_ON = frozenset({"Identity", "LoopCond", "NextIteration", "PlaceholderWithDefault"})
+HAND_ON = frozenset({"Identity", "LoopCond", "NextIteration", "PlaceholderWithDefault"})
 _MOST_OUTPUTS = 16
 _DEAD: Sequence[Any] = (None,) * _MOST_OUTPUTS
 _FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 Values = dict[str, Sequence[Any]]
 _OUTSIDE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The value of what cannot be computed; what reads it is as unavailable as it is.
+
+    It does no harm in a branch of a cond that is not taken.
+
+    Attributes:
+        op: the operation to blame.
+    """
+
+    op: Op
+
+    def error(self) -> NotRecognised:
+        """For whoever needs the value."""
+        return NotRecognised(
+            f"it depends on the {self.op.kind} {self.op.name!r}", where=self.op.name
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +70,20 @@ class Program:
 
     Attributes:
         weights: a variable's name and operation -> its numbers in float64.
+        words: what the operations' definitions are run by; constants and variables become its
+            own by its word `constant`.
+        defines: an operation's name -> what it does instead of what its type says:
+            (words, operation, its inputs' values) -> its outputs' values.
     """
 
     scopes: Scopes
     weights: Callable[[Op], Array]
+    words: Words[Any] = field(default_factory=GraphFloat64)
+    defines: Mapping[str, Definition] = field(default_factory=dict)
     _orders: dict[tuple[str, frozenset[Tensor], frozenset[Tensor]], tuple[_Step, ...]] = field(
-        default_factory=dict
+        default_factory=dict, init=False
     )
-    _constants: dict[str, Sequence[Any]] = field(default_factory=dict)
+    _constants: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
 
     @property
     def tracer(self) -> Tracer:
@@ -165,10 +190,6 @@ class _Sorter:
     def _operation(self, at: Tensor) -> tuple[Op, tuple[Loop, LoopVariable] | None]:
         op = self.program.tracer.network.op(at[0])
         leaves = self.program.scopes.exits.get(at)
-        known = op.kind in OPS or op.kind in ARRAYS or op.kind in VARIABLES
-        conds = op.kind in _HAND_ON or op.kind in SWITCHES or op.kind in _MERGES
-        if leaves is None and not (known or conds or op.kind == BRANCHES):
-            raise NotRecognised(f"it depends on the {op.kind} {op.name!r}", where=op.name)
         return op, leaves
 
     def _reads(self, op: Op, leaves: tuple[Loop, LoopVariable] | None) -> Sequence[Tensor]:
@@ -205,6 +226,8 @@ class _Run:
 
     def _value(self, tensor: Tensor) -> Array:
         value = self._look(*self.program.place(tensor))
+        if isinstance(value, Unavailable):
+            raise value.error()
         if value is None or not isinstance(value, np.ndarray):
             raise NotRecognised(f"{tensor[0]!r} has no value in this run", where=tensor[0])
         return value
@@ -237,7 +260,7 @@ class _Run:
             value = self.after(*step.leaves)
             return [value] * _MOST_OUTPUTS
         if op.kind in VARIABLES:
-            return [self.program.weights(op)]
+            return self._variable(op)
         args = [self._look(*place) for place in step.args]
         try:
             with np.errstate(all="ignore"):
@@ -252,29 +275,51 @@ class _Run:
         if op.kind in _MERGES:
             alive = [(value, k) for k, value in enumerate(args) if value is not None]
             return [alive[0][0], np.asarray(alive[0][1])] if alive else _DEAD
-        if op.kind == BRANCHES:
+        if op.kind == BRANCHES and not isinstance(args[0], Unavailable):
             return [args[1] if bool(np.ravel(args[0])[0]) else args[2]]
         around = [self._look(*place) for place in step.pivots]
         if any(value is None for value in (*args, *around)):
             return _DEAD
+        if op.kind in SWITCHES and not isinstance(args[1], Unavailable):
+            taken = bool(np.ravel(args[1])[0])
+            return [None, args[0]] if taken else [args[0], None]
+        absent = next((v for v in (*args, *around) if isinstance(v, Unavailable)), None)
+        if absent is not None:
+            return [absent] * _MOST_OUTPUTS
         return self._defined(op, args)
 
     def _defined(self, op: Op, args: Sequence[Any]) -> Sequence[Any]:
-        if op.kind in SWITCHES:
-            taken = bool(np.ravel(args[1])[0])
-            return [None, args[0]] if taken else [args[0], None]
-        if op.kind in _HAND_ON:
+        if op.name in self.program.defines:
+            return self.program.defines[op.name](self.program.words, op, args)
+        if op.kind in HAND_ON:
             return args
         if op.kind in ARRAYS:
             return ARRAYS[op.kind](op, args)
         if op.kind == "Const":
             return self._constant(op)
-        return [np.asarray(v) for v in OPS[op.kind](GraphFloat64(), op, args)]
+        if op.kind not in OPS:
+            return [Unavailable(op)] * _MOST_OUTPUTS
+        return [np.asarray(v) for v in OPS[op.kind](self.program.words, op, args)]
 
     def _constant(self, op: Op) -> Sequence[Any]:
         known = self.program._constants  # noqa: SLF001 - one module's two halves
         if op.name not in known:
-            known[op.name] = [np.asarray(v) for v in OPS[op.kind](GraphFloat64(), op, ())]
+            tensor = op.attrs["value"]
+            if getattr(tensor, "dtype", None) == np.dtype(object):
+                # a phase may be a word, compared with another
+                known[op.name] = [np.asarray(tensor.load())]
+            else:
+                known[op.name] = [np.asarray(v) for v in OPS[op.kind](self.program.words, op, ())]
+        return known[op.name]
+
+    def _variable(self, op: Op) -> Sequence[Any]:
+        known = self.program._constants  # noqa: SLF001 - one module's two halves
+        if op.name not in known:
+            numbers, dtype = np.asarray(self.program.weights(op)), op.attrs.get("dtype")
+            if dtype is not None and np.dtype(dtype).kind in "iub":
+                numbers = numbers.astype(bool if np.dtype(dtype).kind == "b" else np.int64)
+            floats = numbers.dtype.kind == "f"
+            known[op.name] = [self.program.words.constant(numbers) if floats else numbers]
         return known[op.name]
 
     def after(self, loop: Loop, variable: LoopVariable) -> Any:
@@ -299,6 +344,8 @@ class _Run:
         return state[variable.entry]
 
     def _is_true(self, condition: Tensor, value: Any) -> bool:
+        if isinstance(value, Unavailable):
+            raise value.error()
         if isinstance(value, np.ndarray) and value.size == 1:
             return bool(value.reshape(-1)[0])
         raise NotRecognised(

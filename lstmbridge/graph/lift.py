@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lstmbridge.errors import SourceUnreadable
 from lstmbridge.graph.graphdef import Function, FunctionRef, Graph, Node
@@ -87,7 +87,9 @@ class _Inliner:
     loops: list[Loop] = field(default_factory=list)
     _queue: deque[_Body] = field(default_factory=deque)
     _unfinished: list[tuple[str, list[Tensor]]] = field(default_factory=list)
-    _whiles: list[tuple[str, list[Tensor], list[Tensor]]] = field(default_factory=list)
+    _whiles: list[tuple[str, list[Tensor], list[Tensor], list[Tensor]]] = field(
+        default_factory=list
+    )
     _ifs: list[tuple[str, tuple[Tensor, ...], list[Tensor], list[Tensor]]] = field(
         default_factory=list
     )
@@ -105,8 +107,9 @@ class _Inliner:
             self.ops[name] = Op(name, op.kind, (*op.inputs, *returns), op.attrs)
         for name, predicate, then, other in self._ifs:
             self._finish_if(name, predicate, then, other)
-        for loop, entries, returns in self._whiles:
-            self.loops.append(_while_loop(self.ops, loop, entries, returns, self.graph.where))
+        for loop, entries, returns, condition in self._whiles:
+            built = _while_loop(self.ops, loop, entries, returns, self.graph.where)
+            self.loops.append(replace(built, condition=next(iter(condition), None)))
 
     def _add(
         self,
@@ -160,8 +163,10 @@ class _Inliner:
             self.ops[variable] = Op(variable, LOOP_INPUT, (tensor,), {})
             entries.append((variable, 0))
         returns = self._call(node, "body", f"{name}/body", entries, calls)
+        known = "cond" in node.attrs
+        condition = self._call(node, "cond", f"{name}/cond", entries, calls) if known else []
         self.ops[name] = Op(name, LOOP_EXIT, inputs, node.attrs)
-        self._whiles.append((name, entries, returns))
+        self._whiles.append((name, entries, returns, condition))
 
     def _call(
         self,

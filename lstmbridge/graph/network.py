@@ -67,10 +67,16 @@ class LoopVariable:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A loop. `name` is the frame's or the While operation's."""
+    """A loop. `name` is the frame's or the While operation's.
+
+    Attributes:
+        condition: what a While's own function says of another step; None in a frame, whose
+            LoopCond says it.
+    """
 
     name: str
     variables: tuple[LoopVariable, ...]
+    condition: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

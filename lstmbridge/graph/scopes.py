@@ -45,7 +45,9 @@ class Scopes:
         }
         self._home = {}
         sizes: dict[str, int] = {}
-        self._conditions = {}
+        self._conditions = {
+            loop.name: loop.condition for loop in network.loops if loop.condition is not None
+        }
         for loop in network.loops:
             inside = self._inside(network, loop)
             for name in inside:
@@ -88,7 +90,7 @@ class Scopes:
         seen: set[Tensor] = set()
         while todo:
             at = self.tracer.guarded(todo.pop())
-            if at in seen:
+            if at in seen or at in self.tracer.stops:
                 continue
             seen.add(at)
             entry = self.tracer.network.entries.get(at)
@@ -124,7 +126,7 @@ class Scopes:
         seen: set[Tensor] = set()
         while todo:
             at = self.tracer.guarded(todo.pop())
-            if at in seen or at in self.tracer.network.entries:
+            if at in seen or at in self.tracer.network.entries or at in self.tracer.stops:
                 continue
             seen.add(at)
             if self.home(at[0]) is not loop:

@@ -73,10 +73,12 @@ class Tracer:
     """Answers questions about one network; remembers the answers.
 
     Attributes:
+        stops: tensors that are fed: nothing is seen through them.
         dropouts: names of the dropouts that were seen through.
     """
 
     network: Network
+    stops: frozenset[Tensor] = frozenset()
     dropouts: set[str] = field(default_factory=set)
     _resolved: dict[Tensor, Tensor] = field(default_factory=dict)
     _plain: dict[Tensor, Tensor] = field(default_factory=dict)
@@ -115,7 +117,9 @@ class Tracer:
                     advice=ADVICE,
                 )
             path[tensor] = None
-            stopped = not switch and self._chooses(self.network.op(tensor[0]))
+            stopped = tensor in self.stops or (
+                not switch and self._chooses(self.network.op(tensor[0]))
+            )
             before = None if stopped else self._before(tensor, dropout=dropout)
             if before is None:
                 memo[tensor] = tensor
