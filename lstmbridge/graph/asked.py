@@ -99,7 +99,7 @@ class _Asked:
             tracer = Tracer(self.network)
             dtype, shape = dtype_of(tracer, tensor), shape_of(tracer, tensor)
             value = given_value(name, text, dtype, shape)
-            self._set(Setting(tensor[0], tensor, value, "given by --set"))
+            self._set(Setting(tensor[0], tensor, value, "given by --set", given=True))
         named = bool(self.inputs)
         while True:
             walker = self._walker()

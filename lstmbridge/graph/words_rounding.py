@@ -45,6 +45,10 @@ class GraphRounding(Rounding, GraphFloat64):
         """Rounded to what the precision holds."""
         return np.asarray(value).astype(self._dtype).astype(np.float64)
 
+    def literal(self, array: Array, kind: str) -> Array:
+        """Likewise, where it is a float."""
+        return self.constant(array) if kind == "float" else self.cast(array, kind)
+
     def _err(self, a: Array) -> Array:
         """Integers and booleans do not err, nor do infinities and NaN."""
         return super()._err(a) if np.asarray(a).dtype.kind == "f" else np.asarray(a)

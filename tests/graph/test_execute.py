@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lstmbridge.graph.graphdef import Graph, Node
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
+from lstmbridge.graph.words_rounding import GraphRounding
 from lstmbridge.sources import open_source
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
@@ -232,3 +234,32 @@ def test_a_condition_that_is_no_truth_is_named():
     nodes = [n for n in counting(5.0) if n.name != "limit"]
     with pytest.raises(NotRecognised, match="no single truth"):
         program(*nodes, const("limit", [])).run({}, [("n_exit", 0)])
+
+
+def test_an_operations_meaning_and_a_variables_numbers_can_be_replaced():
+    nodes = [const("x", 2.0), Node("w", "VariableV2"), Node("y", "Mul", ("x", "w"))]
+    plain = program(*nodes)
+    assert plain.run({}, [("y", 0)])["y", 0] == 0.0
+    other = replace(plain, weights=lambda op: np.full(1, 3.0))
+    assert other.run({}, [("y", 0)])["y", 0] == 6.0
+    turned = replace(other, defines={"y": lambda w, op, args: [w.add(*args)]})
+    assert turned.run({}, [("y", 0)])["y", 0] == 5.0
+
+
+def test_a_graph_is_run_by_the_words_it_is_given():
+    nodes = [const("x", 0.1), Node("w", "VariableV2"), Node("y", "Mul", ("x", "w"))]
+    exact = replace(program(*nodes), weights=lambda op: np.full(1, 0.3))
+    coarse = replace(exact, words=GraphRounding("bfloat16", 3))
+    off = abs(coarse.run({}, [("y", 0)])["y", 0] / exact.run({}, [("y", 0)])["y", 0] - 1.0)
+    assert 0.0 < off < 2.0**-6
+
+
+def test_what_cannot_be_computed_does_no_harm_where_nobody_needs_it():
+    nodes = [
+        *(const("x", 2.0), const("p", False, np.bool_), Node("odd", "Quux", ("x",))),
+        *(Node("s", "Switch", ("odd", "p")), Node("t", "Switch", ("x", "p"))),
+        *(Node("neg", "Neg", ("s:1",)), Node("m", "Merge", ("t", "neg"))),
+    ]
+    assert program(*nodes).run({}, [("m", 0)])["m", 0] == 2.0
+    with pytest.raises(NotRecognised, match="it depends on the Quux 'odd'"):
+        program(*nodes).run({}, [("s", 0)])
