@@ -9,6 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -189,10 +190,12 @@ def convert(
         check_destination(final, force=force)
         if strict:
             refuse_assumptions(part.model)
-        refuse_non_finite(part.model)
+        with ThreadPoolExecutor(1) as hasher:
+            origin = hasher.submit(source.sha256)  # while the weights are looked at
+            refuse_non_finite(part.model)
         with staged(final, force=force) as stage:
             options = options or TargetOptions()
-            metadata = metadata_of(source, part)
+            metadata = metadata_of(source, part, origin.result())
             verdict = None
             if verification is None:
                 metadata |= verdict_metadata(None)
@@ -215,7 +218,7 @@ def convert(
         artifact = replace(artifact, path=final)
         return Conversion(
             path=final if stage.committed else None,
-            sha256=sha256_of(final) if stage.committed else None,
+            sha256=(artifact.sha256 or sha256_of(final)) if stage.committed else None,
             artifact=artifact,
             part=part,
             verdict=verdict,

@@ -22,8 +22,8 @@ def _fact(f: Fact[Any]) -> dict[str, Any]:
     return {"value": f.value, "basis": f.basis.value, "where": f.where}
 
 
-def metadata_of(source: Source, part: Part) -> dict[str, str]:
-    """What is known before the artifact is written."""
+def metadata_of(source: Source, part: Part, sha256: str) -> dict[str, str]:
+    """What is known before the artifact is written. `sha256`: the source's own."""
     facts = {name: _fact(f) for name, f in part.model.all_facts.items()}
     orders = {
         layer.name: {
@@ -36,7 +36,7 @@ def metadata_of(source: Source, part: Part) -> dict[str, str]:
     return {
         f"{PREFIX}version": __version__,
         f"{PREFIX}source.format": source.format,
-        f"{PREFIX}source.sha256": source.sha256(),
+        f"{PREFIX}source.sha256": sha256,
         f"{PREFIX}source.producer": source.producer or "not stated",
         f"{PREFIX}part": part.name,
         f"{PREFIX}dialect": part.dialect,

@@ -64,7 +64,7 @@ STACK = """
 import sys
 from pathlib import Path
 import numpy as np
-from _write_checkpoint import lstm_stack, write_checkpoint
+from checkpoint_writer import lstm_stack, write_checkpoint
 layers, units, words = map(int, sys.argv[2:])
 variables = lstm_stack(layers, units, units)
 if words:
@@ -257,11 +257,21 @@ def large(folder: Path, gigabytes: float) -> list[Figure]:
     prefix = folder / "large.ckpt"
     cost(python(STACK, str(prefix), str(layers), str(units), "0"), folder)
     data = Path(f"{prefix}.data-00000-of-00001")
-    copying = ["cp", str(data), str(folder / "copy")]
-    options = ["-o", folder / "large.onnx", "--force", "--no-verify", "--quiet"]
+    output = folder / "output"
+    copying = ["cp", str(data), str(output)]
+    options = ["-o", output, "--force", "--no-verify", "--quiet"]
     converting = command_line("convert", prefix, "--to", "onnx", *options)
-    processes = {"cp": lambda: cost(copying, folder), "convert": lambda: cost(converting, folder)}
-    medians = in_turn(processes, 3)
+
+    def afresh(command: Sequence[str]) -> Callable[[], Cost]:
+        """Each begins without its output: memory given back by one serves the next."""
+
+        def run() -> Cost:
+            output.unlink(missing_ok=True)
+            return cost(command, folder)
+
+        return run
+
+    medians = in_turn({"cp": afresh(copying), "convert": afresh(converting)}, 5)
     ours, size = medians["convert"], data.stat().st_size / MEGABYTE
     idle = anonymous_peak(python("import lstmbridge.api, onnx"), folder)
     held = anonymous_peak(converting, folder)

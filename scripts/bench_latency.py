@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from _write_checkpoint import lstm_stack, write_checkpoint
+from checkpoint_writer import lstm_stack, write_checkpoint
 from onnx import TensorProto, helper, numpy_helper
 
 LAYERS, UNITS, FEATURES, STEPS = 3, 256, 256, 100

@@ -1,4 +1,4 @@
-"""Write checkpoints byte by byte, for tests and hostile fixtures. No TensorFlow is needed.
+"""Write checkpoints byte by byte, for tests, benchmarks and hostile fixtures, without TensorFlow.
 
 It writes what no TensorFlow at hand writes (big-endian bundles, Snappy blocks, many small
 blocks), and what none should write. Messages are serialized with our own `.proto`; that these
@@ -220,7 +220,28 @@ class BundleWriter:
         prefix.parent.mkdir(parents=True, exist_ok=True)
         for k, data in enumerate(self.data):
             name = f"{prefix.name}.data-{k:05d}-of-{len(self.data):05d}"
-            prefix.with_name(name).write_bytes(bytes(data))
+            prefix.with_name(name).write_bytes(data)
+
+
+def write_checkpoint(prefix, variables):
+    """Write a V2 checkpoint of {name: array} at `prefix`, a Path; returns it."""
+    bundle = BundleWriter()
+    for name, array in variables.items():
+        bundle.add(name, array)
+    return bundle.write(prefix)
+
+
+def lstm_stack(layers, units, features, seed=0):
+    """Variables of a MultiRNNCell of BasicLSTMCells, of a trained network's magnitude."""
+    rng = np.random.default_rng(seed)
+    variables = {}
+    for k in range(layers):
+        rows = (features if k == 0 else units) + units
+        scope = f"rnn/multi_rnn_cell/cell_{k}/basic_lstm_cell"
+        kernel = rng.standard_normal((rows, 4 * units), np.float32) / np.float32(np.sqrt(rows))
+        variables[f"{scope}/kernel"] = kernel
+        variables[f"{scope}/bias"] = rng.uniform(-0.5, 0.5, 4 * units).astype(np.float32)
+    return variables
 
 
 class SlicesWriter:

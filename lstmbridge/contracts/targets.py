@@ -43,6 +43,8 @@ class Artifact:
         expressions: how each layer was said; one per layer.
         beside: names of further files, in the same folder, that are part of it (an ONNX file's
             external data): a digest of the artifact covers `path`, then these, in this order.
+        sha256: of the file `path`, where it was hashed as it was written; None where the file
+            must be read for it.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Artifact:
     expressions: tuple[Expression, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    sha256: str | None = field(default=None, compare=False)
 
 
 Ledger = Mapping[tuple[str, str, str], Array]

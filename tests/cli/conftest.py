@@ -79,8 +79,8 @@ def process() -> Callable[..., Answer]:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[[Mapping[str, np.ndarray]], Path]:
     """`checkpoint({"name": array})`: the prefix of a new V2 checkpoint."""
-    path = ROOT / "scripts" / "_write_checkpoint.py"
-    spec = importlib.util.spec_from_file_location("_write_checkpoint", path)
+    path = ROOT / "scripts" / "checkpoint_writer.py"
+    spec = importlib.util.spec_from_file_location("checkpoint_writer", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

@@ -6,7 +6,7 @@ costs its shapes. What differs between opsets (axes as attribute or as input) is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +28,14 @@ class Weight:
 
     Attributes:
         build: returns a C-contiguous array of `shape` and `dtype`.
+        pieces: the same numbers as arrays one after another, where the whole need not be held.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     build: Callable[[], Array]
+    pieces: Callable[[], Iterator[Array]] | None = None
 
     @property
     def nbytes(self) -> int:

@@ -52,7 +52,7 @@ class OnnxTarget:
         dtype = precision_of(model, options)
         versions = _versions(options)
         plan = plan_graph(model, dtype, versions[0], options)
-        beside = write_model(plan, model, path, versions, metadata)
+        written = write_model(plan, model, path, versions, metadata)
         return Artifact(
             path=path,
             target=self.name,
@@ -60,7 +60,8 @@ class OnnxTarget:
             precision=dtype.name,
             expressions=plan.expressions,
             metadata=dict(metadata),
-            beside=beside,
+            beside=written.beside,
+            sha256=written.sha256,
         )
 
     def read(self, path: Path) -> Artifact | None:
@@ -106,7 +107,8 @@ class OnnxTarget:
         from lstmbridge.targets.onnx.annotate import append_metadata
 
         append_metadata(artifact.path, metadata)
-        return replace(artifact, metadata={**artifact.metadata, **metadata})
+        noted = {**artifact.metadata, **metadata}
+        return replace(artifact, metadata=noted, sha256=None)
 
     def usage(self, artifact: Artifact) -> str:
         """How to run the artifact with ONNX Runtime alone; "" where states must be fed."""

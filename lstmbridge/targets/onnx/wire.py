@@ -6,9 +6,9 @@ neither side ever holds more than one tensor. Field numbers: onnx.proto, a publi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 import onnx
 
@@ -161,10 +161,19 @@ def _parse(message: onnx.ModelProto | onnx.TensorProto, data: bytes) -> None:
         raise Malformed(str(error)) from error
 
 
+class Sink(Protocol):
+    """What takes a file's bytes in their order."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Append `data`."""
+        ...
+
+
 def write_stream(
-    file: BinaryIO,
+    file: Sink,
     model: onnx.ModelProto,
-    tensors: Iterator[tuple[onnx.TensorProto, memoryview | None]],
+    tensors: Iterable[tuple[onnx.TensorProto, int | None]],
+    raw: Iterator[memoryview],
     tensor_bytes: int,
 ) -> None:
     """Write `model`, with `tensors` as its graph's initializers.
@@ -172,23 +181,37 @@ def write_stream(
     Args:
         file: where to.
         model: complete but for its initializers.
-        tensors: each initializer without its raw data, and that data (None: external).
+        tensors: each initializer without its raw data, and that data's size (None: external).
+        raw: the data itself, tensor after tensor, in pieces of any size that end with a tensor.
         tensor_bytes: what the initializers' fields take in all: see `tensor_size`.
+
+    Raises:
+        ValueError: the pieces are not what the sizes promise.
     """
     before, after = _around(model.graph, GRAPH_INITIALIZER)
     head, tail = _around(model, MODEL_GRAPH)
     file.write(head)
     file.write(prefix(MODEL_GRAPH, len(before) + tensor_bytes + len(after)))
     file.write(before)
-    for tensor, data in tensors:
-        meta = _tensor_meta(tensor, None if data is None else data.nbytes)
+    for tensor, nbytes in tensors:
+        meta = _tensor_meta(tensor, nbytes)
         file.write(meta[0])
-        if data is not None:
-            file.write(data)
-            del data  # before the next tensor is made
+        _write_raw(file, raw, nbytes or 0, tensor.name)
         file.write(meta[1])
     file.write(after)
     file.write(tail)
+
+
+def _write_raw(file: Sink, raw: Iterator[memoryview], nbytes: int, name: str) -> None:
+    """As many pieces as hold `nbytes`."""
+    while nbytes > 0:
+        piece = next(raw, None)
+        if piece is None or piece.nbytes > nbytes:
+            held = "nothing" if piece is None else f"{piece.nbytes} bytes"
+            raise ValueError(f"{name}: promised {nbytes} more bytes, built {held}")
+        file.write(piece)
+        nbytes -= piece.nbytes
+        del piece  # before the next one is made
 
 
 def _tensor_meta(tensor: onnx.TensorProto, nbytes: int | None) -> tuple[bytes, bytes]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import onnx
@@ -18,6 +18,7 @@ from lstmbridge.model.blocks import Model
 from lstmbridge.targets.onnx.builder import Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
 from lstmbridge.targets.onnx.operators import OPERATORS
+from lstmbridge.targets.onnx.streaming import HashingWriter, ahead
 from lstmbridge.targets.onnx.wire import tensor_size, write_stream
 
 OWN = "lstmbridge.onnx."
@@ -32,6 +33,14 @@ ALIGNMENT = 4096
 """Of external tensors, so that a runtime can map them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the names of files beside the model's own, and that one's SHA-256."""
+
+    beside: tuple[str, ...]
+    sha256: str
+
+
 def data_file(path: Path) -> Path:
     """The external-data file that may lie beside the model at `path`."""
     return path.with_name(path.name + ".data")
@@ -39,7 +48,7 @@ def data_file(path: Path) -> Path:
 
 def write_model(
     plan: Plan, model: Model, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
-) -> tuple[str, ...]:
+) -> Written:
     """Write `plan` to `path` and, above protobuf's limit, its weights to `data_file(path)`.
 
     Args:
@@ -48,26 +57,21 @@ def write_model(
         path: where to.
         versions: opset, IR version.
         metadata: what the file carries beside the weights.
-
-    Returns:
-        The names of the files that were written beside `path`.
     """
     proto = _proto(plan, model, versions, metadata)
     total = sum(weight.nbytes for weight in plan.weights)
     if total <= PROTOBUF_LIMIT:
-        with path.open("wb") as file:
-            _write(file, proto, plan.weights, {})
-        return ()
+        return Written((), _write(path, proto, plan.weights, {}))
     places = _places(plan.weights)
     location = data_file(path).name
-    with path.open("wb") as file:
-        _write(file, proto, plan.weights, places, location)
+    digest = _write(path, proto, plan.weights, places, location)
     with data_file(path).open("wb") as file:
         for weight in plan.weights:
             if weight.name in places:
                 file.seek(places[weight.name])
-                file.write(_bytes(weight))
-    return (location,)
+                for piece in ahead(_pieces(weight)):
+                    file.write(piece)
+    return Written((location,), digest)
 
 
 def _proto(
@@ -114,14 +118,15 @@ def _places(weights: tuple[Weight, ...]) -> dict[str, int]:
     return places
 
 
-def _bytes(weight: Weight) -> memoryview:
+def _pieces(weight: Weight) -> Iterator[memoryview]:
     """The tensor's numbers as ONNX stores them: C order, little-endian."""
-    array = weight.build()
-    if array.shape != weight.shape or array.dtype != weight.dtype:
-        raise ValueError(f"{weight.name}: promised {weight.shape}, built {array.shape}")
-    if sys.byteorder == "big":
-        array = array.astype(array.dtype.newbyteorder("<"))
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    for array in (weight.build(),) if weight.pieces is None else weight.pieces():
+        whole = weight.pieces is None
+        if array.dtype != weight.dtype or (whole and array.shape != weight.shape):
+            raise ValueError(f"{weight.name}: promised {weight.shape}, built {array.shape}")
+        if array.size:
+            stored = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            yield stored.reshape(-1).view(np.uint8).data
 
 
 def _tensor(weight: Weight, offset: int | None, location: str) -> onnx.TensorProto:
@@ -137,19 +142,23 @@ def _tensor(weight: Weight, offset: int | None, location: str) -> onnx.TensorPro
 
 
 def _write(
-    file: BinaryIO,
+    path: Path,
     proto: onnx.ModelProto,
     weights: tuple[Weight, ...],
     places: Mapping[str, int],
     location: str = "",
-) -> None:
-    heads = [_tensor(weight, places.get(weight.name), location) for weight in weights]
-    inline = [weight.name not in places for weight in weights]
-    sizes = [weight.nbytes if here else None for weight, here in zip(weights, inline, strict=True)]
-    total = sum(tensor_size(head, size) for head, size in zip(heads, sizes, strict=True))
-
-    def tensors() -> Iterator[tuple[onnx.TensorProto, memoryview | None]]:
-        for head, weight, here in zip(heads, weights, inline, strict=True):
-            yield head, _bytes(weight) if here else None
-
-    write_stream(file, proto, tensors(), total)
+) -> str:
+    """Write the model file; returns its SHA-256."""
+    inline = [weight for weight in weights if weight.name not in places]
+    heads = [
+        (
+            _tensor(weight, places.get(weight.name), location),
+            None if weight.name in places else weight.nbytes,
+        )
+        for weight in weights
+    ]
+    total = sum(tensor_size(head, size) for head, size in heads)
+    raw = ahead(piece for weight in inline for piece in _pieces(weight))
+    with path.open("wb", buffering=0) as file, closing(HashingWriter(file)) as sink:
+        write_stream(sink, proto, heads, raw, total)
+        return sink.sha256()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import tracemalloc
-from io import BytesIO
 
 import numpy as np
 import onnx
 import pytest
 
+from lstmbridge.errors import CannotExpress
 from lstmbridge.model.blocks import Model, Recurrent, Sequence
 from lstmbridge.model.signature import States
-from lstmbridge.targets.onnx import OnnxTarget, wire, writing
+from lstmbridge.targets.onnx import OnnxTarget, weights, wire, writing
+from lstmbridge.targets.onnx.builder import Weight
+from lstmbridge.targets.onnx.streaming import AHEAD, ahead
 from lstmbridge.targets.onnx.wire import Malformed, decode_varint, encode_varint, fields, skim
 
 NUMBERS = [0, 1, 127, 128, 300, 2**31, 2**63 - 1, 2**64 - 1]
@@ -131,9 +134,72 @@ def test_reading_a_description_does_not_read_the_weights(nets, write):
     assert peak < 160 * 160 * 4 * 4
 
 
-def test_a_promise_of_shape_that_is_broken_is_an_error(nets, tmp_path):
-    from lstmbridge.targets.onnx.builder import Weight
-
+def test_a_promise_of_shape_that_is_broken_is_an_error(tmp_path):
     broken = Weight("w", (2, 3), np.dtype(np.float32), lambda: np.zeros((3, 2), np.float32))
     with pytest.raises(ValueError, match="promised"):
-        writing._write(BytesIO(), onnx.ModelProto(), (broken,), {})
+        writing._write(tmp_path / "m", onnx.ModelProto(), (broken,), {})
+
+
+@pytest.mark.parametrize("sizes", [(2, 1), (2, 2), (7,)], ids=str)
+def test_pieces_that_are_more_or_fewer_than_promised_are_an_error(tmp_path, sizes):
+    def pieces():
+        return (np.zeros(n, np.float32) for n in sizes)
+
+    broken = Weight("w", (2, 3), np.dtype(np.float32), lambda: np.zeros((2, 3)), pieces)
+    with pytest.raises(ValueError, match="promised"):
+        writing._write(tmp_path / "m", onnx.ModelProto(), (broken,), {})
+
+
+def test_the_digest_taken_while_writing_is_that_of_the_file(nets, write, monkeypatch):
+    monkeypatch.setattr(weights, "PANEL_BYTES", 4000)
+    artifact = write(big(nets))
+    assert artifact.sha256 == hashlib.sha256(artifact.path.read_bytes()).hexdigest()
+    noted = OnnxTarget().annotate(artifact, {"more": "words"})
+    assert noted.sha256 is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (300, 3), (129, 130), (7,)], ids=str)
+@pytest.mark.parametrize("budget", [1, 2000, 2**21])
+def test_panels_put_together_are_the_transposed_block(shape, budget, monkeypatch):
+    monkeypatch.setattr(weights, "PANEL_BYTES", budget)
+    block = np.random.default_rng(0).standard_normal((*shape[:-1], 2 * shape[-1]))
+    block = block[..., : shape[-1]]
+    pieces = list(weights.panels("w", block, np.dtype(np.float32)))
+    assert all(piece.flags.c_contiguous for piece in pieces)
+    joined = np.concatenate(pieces)
+    assert joined.shape == shape[::-1]
+    assert np.array_equal(joined, block.T.astype(np.float32))
+    if len(shape) > 1:
+        assert len({id(piece) for piece in pieces}) == len(pieces)
+
+
+def test_a_weight_that_overflows_is_refused_in_whichever_panel_it_lies(monkeypatch):
+    monkeypatch.setattr(weights, "PANEL_BYTES", 1)
+    block = np.zeros((3, 4))
+    block[1, 3] = 1e10
+    with pytest.raises(CannotExpress, match="float16"):
+        list(weights.panels("w", block, np.dtype(np.float16)))
+
+
+def test_what_making_a_piece_raises_is_raised_to_the_writer():
+    def broken():
+        yield memoryview(b"one")
+        raise MemoryError("no room")
+
+    coming = ahead(broken())
+    assert bytes(next(coming)) == b"one"
+    with pytest.raises(MemoryError, match="no room"):
+        next(coming)
+
+
+def test_pieces_come_in_order_and_never_many_ahead():
+    made = []
+
+    def pieces():
+        for k in range(20):
+            made.append(k)
+            yield memoryview(bytes([k]))
+
+    for k, piece in enumerate(ahead(pieces())):
+        assert bytes(piece) == bytes([k])
+        assert len(made) <= k + 1 + AHEAD
