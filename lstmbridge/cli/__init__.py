@@ -16,6 +16,7 @@ import click
 
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
+from lstmbridge.cli.diagnose import diagnose
 from lstmbridge.cli.golden import golden
 from lstmbridge.cli.printing import Printer, echo
 from lstmbridge.cli.reports import Reports
@@ -222,3 +223,4 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
 
 
 main.add_command(golden)
+main.add_command(diagnose)

@@ -8,6 +8,12 @@ from lstmbridge.contracts.answers import (
     Conversion,
     Inspection,
 )
+from lstmbridge.contracts.diagnoses import (
+    Account,
+    Diagnosis,
+    WeightFinding,
+    WeightReport,
+)
 from lstmbridge.contracts.recognition import (
     Adapter,
     Hints,
@@ -35,6 +41,12 @@ from lstmbridge.contracts.targets import (
     Target,
     TargetOptions,
 )
+from lstmbridge.contracts.understanding import (
+    BATCH_MAJOR,
+    TIME_MAJOR,
+    Port,
+    Understanding,
+)
 from lstmbridge.contracts.verdicts import (
     FaultReport,
     LedgerReport,
@@ -47,9 +59,13 @@ from lstmbridge.contracts.verdicts import (
 from lstmbridge.model.signature import Signature, States, TensorSpec
 
 __all__ = [
+    "BATCH_MAJOR",
+    "TIME_MAJOR",
+    "Account",
     "Adapter",
     "Artifact",
     "Conversion",
+    "Diagnosis",
     "Expression",
     "FaultReport",
     "Feeds",
@@ -63,6 +79,7 @@ __all__ = [
     "OutputComparison",
     "Outputs",
     "Part",
+    "Port",
     "Progress",
     "Recognition",
     "Runtime",
@@ -77,5 +94,8 @@ __all__ = [
     "TargetOptions",
     "TensorRef",
     "TensorSpec",
+    "Understanding",
     "Verdict",
+    "WeightFinding",
+    "WeightReport",
 ]

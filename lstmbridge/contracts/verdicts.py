@@ -18,6 +18,9 @@ class Outcome(str, Enum):
     INCONCLUSIVE = "inconclusive"
 
 
+EXIT_CODES: Mapping[Outcome, int] = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}
+
+
 @dataclass(frozen=True, slots=True)
 class OutputComparison:
     """One output of one runtime against the oracle, over all probes: the worst place.
@@ -110,7 +113,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """0 pass, 1 fail, 3 inconclusive or a required runtime unavailable."""
-        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}[self.outcome]
+        return EXIT_CODES[self.outcome]
 
 
 Progress = Callable[[str, int, int], None]

@@ -114,7 +114,8 @@ def inspection(i: Inspection) -> dict[str, Any]:
     }
 
 
-def _comparison(c: OutputComparison) -> dict[str, Any]:
+def comparison(c: OutputComparison) -> dict[str, Any]:
+    """One output at its worst place."""
     return {
         "max_abs": _number(c.max_abs),
         "allowed": _number(c.allowed),
@@ -136,7 +137,7 @@ def _runtime(r: RuntimeResult) -> dict[str, Any]:
         "status": r.status,
         "reason": r.reason,
         "diagnosis": r.diagnosis,
-        "outputs": {name: _comparison(c) for name, c in r.outputs.items()},
+        "outputs": {name: comparison(c) for name, c in r.outputs.items()},
         "seconds": r.seconds,
     }
 

@@ -176,7 +176,8 @@ def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
     return (f"assumed, because nothing states it (--strict makes this an error):{said}",)
 
 
-def _difference(name: str, c: OutputComparison) -> str:
+def difference(name: str, c: OutputComparison) -> str:
+    """How far one output is off at its worst place, and on which probe."""
     if c.problem:
         return f"{name}: {c.problem}, on probe {c.probe}"
     place = ", ".join(map(str, c.worst_index))
@@ -200,12 +201,12 @@ def _runtime(r: RuntimeResult) -> list[str]:
     departed = [(name, c) for name, c in worst if c.problem or not c.ratio <= 1]
     if departed:
         lines += [f"    {line}" for line in r.diagnosis.splitlines()]
-        lines += [f"    {_difference(name, c)}" for name, c in departed[:_DEPARTED_SHOWN]]
+        lines += [f"    {difference(name, c)}" for name, c in departed[:_DEPARTED_SHOWN]]
         more = len(departed) - _DEPARTED_SHOWN
         if more > 0:
             lines.append(f"    and {_plural(more, 'output')} more")
     elif worst:
-        lines.append(f"    at worst, {_difference(*worst[0])}")
+        lines.append(f"    at worst, {difference(*worst[0])}")
     return lines
 
 
@@ -225,7 +226,7 @@ def _ledger(ledger: LedgerReport) -> list[str]:
     return [line, *shown]
 
 
-def _fitted(lines: Many[str]) -> list[str]:
+def fitted(lines: Many[str]) -> list[str]:
     """The lines, each within a narrow terminal at its own indent."""
     return [
         piece
@@ -264,7 +265,7 @@ def verdict(v: Verdict) -> str:
     if v.not_run:
         lines.append("  not run")
         lines += [f"    {text}" for text in v.not_run]
-    return "\n".join(_fitted(lines))
+    return "\n".join(fitted(lines))
 
 
 def conversion(c: Conversion, *, verbose: bool = False) -> str:
@@ -277,7 +278,7 @@ def conversion(c: Conversion, *, verbose: bool = False) -> str:
         hows.setdefault((e.how, e.detail), []).append(e.layer)
     for (how, detail), who in hows.items():
         lines.append(f"  {_several(who)}: {how}{', ' * bool(detail)}{detail}")
-    lines = _fitted(lines)
+    lines = fitted(lines)
     if c.verdict is not None:
         lines.append(verdict(c.verdict))
     else:

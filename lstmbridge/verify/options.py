@@ -22,6 +22,8 @@ class VerifyOptions:
         data: the user's own sequences by input name, batch-major; added to the seeded probes.
         tolerance: absolute; replaces what the noise floor allows. None: the noise floor.
         replicas: least number of perturbed runs behind each noise floor.
+        outputs: compare these alone, by name; empty: all that the network has.
+        only_data: no seeded probes beside `data`: what was recorded elsewhere cannot be run.
     """
 
     seed: int = 0
@@ -31,6 +33,8 @@ class VerifyOptions:
     data: Feeds | None = None
     tolerance: float | None = None
     replicas: int = 8
+    outputs: tuple[str, ...] = ()
+    only_data: bool = False
 
     def check(self) -> None:
         """Refuse what makes no sense. Errors: UsageError, naming the option."""

@@ -95,7 +95,7 @@ def design(
     Raises:
         UsageError: the user's data do not fit the artifact's inputs.
     """
-    probes = seeded_probes(model, specs, options)
+    probes = [] if options.only_data else seeded_probes(model, specs, options)
     if options.data is not None:
         probes.append(data_probe(specs, options.data))
     trials = []
@@ -126,7 +126,7 @@ def _calm(trial: Trial, precision: str) -> bool:
 def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial:
     run = partial(run_model, model)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = run(probe.feeds)
+        expected = _asked_for(run(probe.feeds), options)
         floor = noise_floor(
             run,
             probe.feeds,
@@ -141,6 +141,11 @@ def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -
     return Trial(
         probe, expected, allowed, floor.allowed, floor.straying, bool(floor.chaotic), precision
     )
+
+
+def _asked_for(outputs: dict[str, Array], options: VerifyOptions) -> dict[str, Array]:
+    wanted = options.outputs or tuple(outputs)
+    return {name: values for name, values in outputs.items() if name in wanted}
 
 
 def _calm_trial(
@@ -174,7 +179,9 @@ def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
         _look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
     progress("faults", len(faults), len(faults))
     open_ = [f for f in faults if not f.idle and seen[f.name].ratio <= MARGIN]
-    if open_:
+    if open_ and options.only_data:
+        _could_be_seen(model, specs, precision, options, {f: seen[f.name] for f in open_})
+    elif open_:
         for probe in stronger_probes(model, specs, options):
             trial = _calm_trial(model, specs, probe, precision, options)
             if not _finite(trial, precision):
@@ -189,6 +196,22 @@ def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
             if not open_:
                 break
     return Experiment(tuple(trials), _report(seen, precision))
+
+
+def _could_be_seen(
+    model: Model,
+    specs: InputSpecs,
+    precision: str,
+    options: VerifyOptions,
+    open_: Mapping[Fault, _Sighting],
+) -> None:
+    """Whether other data than the user's would show these faults: then they are missed here."""
+    for probe in seeded_probes(model, specs, options):
+        trial = _calm_trial(model, specs, probe, precision, options)
+        for fault, sighting in open_.items() if _finite(trial, precision) else ():
+            elsewhere = _Sighting()
+            _look(fault, elsewhere, [trial], until=MARGIN)
+            sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
 
 
 def _by_cost(trials: Sequence[Trial]) -> list[Trial]:

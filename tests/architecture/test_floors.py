@@ -29,6 +29,7 @@ FLOORS = {
     "subjects": 5,
     "api": 6,
     "golden": 6,
+    "diagnose": 6,
     "testing": 6,
     "pytest_plugin": 7,
     "cli": 7,
