@@ -89,6 +89,10 @@ def _incomparable(actual: Array, expected: Array, dtype: np.dtype[Any] | None) -
     # NumPy counts bfloat16 among the voids
     if actual.dtype.kind != "f" and actual.dtype != np.dtype(ml_dtypes.bfloat16):
         return f"dtype {actual.dtype}, expected floating point"
+    return _not_finite(actual, expected)
+
+
+def _not_finite(actual: Array, expected: Array) -> str:
     if not np.isfinite(expected).all():
         return "the oracle itself is not finite here"
     bad = ~np.isfinite(actual.astype(np.float64))
