@@ -7,7 +7,7 @@ Source: data_flow_ops.cc. An array is a size and the values written so far; it t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,42 @@ LARGEST_ARRAY = 1 << 20
 
 @dataclass(frozen=True)
 class Steps:
-    """The contents of an array."""
+    """The contents of an array.
+
+    What was never written is zeros, where the shape of an element is known (tensor_array.h): it
+    is given, or all elements have the same one and any was written. `dynamic_rnn` ends its loop
+    with the longest row and relies on it.
+    """
 
     size: int
     written: Mapping[int, Array] = field(default_factory=dict)
+    alike: bool = False
+    shape: tuple[int, ...] | None = None
+
+    def __getitem__(self, number: int) -> Array:
+        """One element. Errors: LookupError where it was never written, nor has a shape."""
+        if number in self.written:
+            return self.written[number]
+        shape = self.shape
+        if shape is None and self.alike and self.written:
+            shape = np.shape(next(iter(self.written.values())))
+        if shape is None or not 0 <= number < self.size:
+            raise LookupError(f"element {number} was never written")
+        return np.zeros(shape)
 
 
 def _number(value: Any) -> int:
     return int(np.ravel(value)[0])
 
 
-def _new(_op: Op, args: Sequence[Any]) -> Sequence[Any]:
+def _new(op: Op, args: Sequence[Any]) -> Sequence[Any]:
     size = _number(args[0])
     if not 0 <= size <= LARGEST_ARRAY:
         raise ValueError(f"an array of {size} elements")
-    steps = Steps(size)
+    shape = op.attrs.get("element_shape")
+    known = isinstance(shape, tuple) and all(n >= 0 for n in shape)
+    alike = bool(op.attrs.get("identical_element_shapes", False))
+    steps = Steps(size, alike=alike, shape=shape if known else None)
     return [steps, steps]
 
 
@@ -53,21 +74,23 @@ def _scatter(_op: Op, args: Sequence[Any]) -> Sequence[Any]:
     if len(rows) != len(values):
         raise ValueError(f"{len(values)} values for {len(rows)} places")
     written = {**steps.written, **dict(zip(rows, values, strict=True))}
-    return [Steps(max([steps.size, *(k + 1 for k in rows)]), written)]
+    size = max([steps.size, *(k + 1 for k in rows)])
+    return [replace(steps, size=size, written=written)]
 
 
 def _read(_op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    return [_flow(args).written[_number(args[1])]]
+    return [_flow(args)[_number(args[1])]]
 
 
 def _write(_op: Op, args: Sequence[Any]) -> Sequence[Any]:
     steps, row = _flow(args), _number(args[1])
-    return [Steps(max(steps.size, row + 1), {**steps.written, row: np.asarray(args[2])})]
+    written = {**steps.written, row: np.asarray(args[2])}
+    return [replace(steps, size=max(steps.size, row + 1), written=written)]
 
 
 def _gather(_op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    written = _flow(args).written
-    return [np.stack([written[int(k)] for k in np.ravel(args[1])])]
+    steps = _flow(args)
+    return [np.stack([steps[int(k)] for k in np.ravel(args[1])])]
 
 
 def _size(_op: Op, args: Sequence[Any]) -> Sequence[Any]:

@@ -73,6 +73,8 @@ def _concat_v2(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _cut(w: Words[Any], value: Any, axis: int, sizes: Sequence[Any]) -> list[Any]:
+    if all(isinstance(size, int) for size in sizes):
+        return list(w.pieces(value, sizes, axis))
     lead = (slice(None),) * (axis % w.rank(value))
     pieces: list[Any] = []
     start: Any = 0

@@ -122,6 +122,10 @@ class Words(Namespace[A], Protocol[A]):
         """Basic slicing: slices, integers, None and Ellipsis. Bounds may be scalars."""
         ...
 
+    def pieces(self, a: A, sizes: Sequence[int], axis: int) -> Sequence[A]:
+        """Side by side on an axis before, apart after."""
+        ...
+
     def gather(self, a: A, indices: A, axis: int) -> A:
         """Whole slices by number."""
         ...
@@ -288,6 +292,13 @@ class GraphFloat64(Float64):
     def index(self, a: Array, at: tuple[Any, ...]) -> Array:
         """Slices."""
         return np.asarray(a[at])
+
+    def pieces(self, a: Array, sizes: Sequence[int], axis: int) -> Sequence[Array]:
+        """Slices."""
+        lead, ends = (slice(None),) * (axis % np.ndim(a)), np.cumsum(sizes).tolist()
+        cuts = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        places = [(*lead, cut) for cut in cuts]
+        return [a[place] for place in places]
 
     def gather(self, a: Array, indices: Array, axis: int) -> Array:
         """Take."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstmbridge.contracts import Artifact, Ledger, TargetOptions
 from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 
 DEFAULT_OPSET = 17
@@ -47,17 +48,45 @@ class OnnxTarget:
             UsageError: an opset, IR version or dtype that is not served.
         """
         from lstmbridge.targets.onnx.network import plan_graph
-        from lstmbridge.targets.onnx.writing import write_model
+        from lstmbridge.targets.onnx.writing import title_of, write_model
 
         dtype = precision_of(model, options)
         versions = _versions(options)
         plan = plan_graph(model, dtype, versions[0], options)
-        written = write_model(plan, model, path, versions, metadata)
+        written = write_model(plan, title_of(model), path, versions, metadata)
         return Artifact(
             path=path,
             target=self.name,
             signature=plan.signature,
             precision=dtype.name,
+            expressions=plan.expressions,
+            metadata=dict(metadata),
+            beside=written.beside,
+            sha256=written.sha256,
+        )
+
+    def write_whole(
+        self, whole: Whole, path: Path, options: TargetOptions, metadata: Mapping[str, str]
+    ) -> Artifact:
+        """Write a whole model: as `write`, its ports under their own names.
+
+        Raises:
+            CannotExpress: an operation that an output needs has no exact form.
+            UsageError: an opset, IR version or dtype that is not served.
+        """
+        from lstmbridge.targets.onnx.whole.plan import plan_whole, precision_of_whole
+        from lstmbridge.targets.onnx.writing import Title, write_model
+
+        _check_dtype(options)
+        versions = _versions(options)
+        plan = plan_whole(whole, versions[0], options)
+        title = Title("model", f"a whole model with {len(whole.places)} recurrent stacks")
+        written = write_model(plan, title, path, versions, metadata)
+        return Artifact(
+            path=path,
+            target=self.name,
+            signature=plan.signature,
+            precision=precision_of_whole(whole, options).name,
             expressions=plan.expressions,
             metadata=dict(metadata),
             beside=written.beside,
@@ -126,17 +155,21 @@ def precision_of(model: Model, options: TargetOptions) -> np.dtype[Any]:
     Raises:
         UsageError: `options.dtype` is none of `PRECISIONS`.
     """
+    _check_dtype(options)
     if options.dtype is not None:
-        if options.dtype not in PRECISIONS:
-            raise UsageError(
-                f"dtype {options.dtype!r} was asked for",
-                expected=" or ".join(PRECISIONS),
-                where="--dtype",
-            )
         return np.dtype(options.dtype)
     stored = {layer.cell.dtype.name for layer in model.layers}
     wanted = {"float32" if name not in PRECISIONS else name for name in stored}
     return np.dtype(max(wanted, key=PRECISIONS.index))
+
+
+def _check_dtype(options: TargetOptions) -> None:
+    if options.dtype is not None and options.dtype not in PRECISIONS:
+        raise UsageError(
+            f"dtype {options.dtype!r} was asked for",
+            expected=" or ".join(PRECISIONS),
+            where="--dtype",
+        )
 
 
 def _versions(options: TargetOptions) -> tuple[int, int]:

@@ -41,24 +41,38 @@ class Written:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What a graph is called in its file, and a line about it."""
+
+    name: str
+    text: str
+
+
+def title_of(model: Model) -> Title:
+    """Of a stack."""
+    text = f"{len(model.layers)} recurrent layers of {model.name or 'a stack'}"
+    return Title(model.name.replace("/", "_") or "stack", text)
+
+
 def data_file(path: Path) -> Path:
     """The external-data file that may lie beside the model at `path`."""
     return path.with_name(path.name + ".data")
 
 
 def write_model(
-    plan: Plan, model: Model, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
+    plan: Plan, title: Title, path: Path, versions: tuple[int, int], metadata: Mapping[str, str]
 ) -> Written:
     """Write `plan` to `path` and, above protobuf's limit, its weights to `data_file(path)`.
 
     Args:
         plan: the graph.
-        model: what it was planned from.
+        title: what the graph is called.
         path: where to.
         versions: opset, IR version.
         metadata: what the file carries beside the weights.
     """
-    proto = _proto(plan, model, versions, metadata)
+    proto = _proto(plan, title, versions, metadata)
     total = sum(weight.nbytes for weight in plan.weights)
     if total <= PROTOBUF_LIMIT:
         return Written((), _write(path, proto, plan.weights, {}))
@@ -75,14 +89,14 @@ def write_model(
 
 
 def _proto(
-    plan: Plan, model: Model, versions: tuple[int, int], metadata: Mapping[str, str]
+    plan: Plan, title: Title, versions: tuple[int, int], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         list(plan.nodes),
-        model.name.replace("/", "_") or "stack",
+        title.name,
         list(plan.inputs),
         list(plan.outputs),
-        doc_string=f"{len(model.layers)} recurrent layers of {model.name or 'a stack'}",
+        doc_string=title.text,
     )
     proto = helper.make_model(
         graph,

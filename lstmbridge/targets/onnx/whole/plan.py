@@ -1,0 +1,216 @@
+"""A whole model laid out as one graph: its ports, its nodes, its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from lstmbridge.contracts import Expression, TargetOptions
+from lstmbridge.errors import CannotExpress, NotRecognised
+from lstmbridge.graph.whole import Port, Whole
+from lstmbridge.model.signature import Signature, TensorSpec
+from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
+from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.whole.emitter import Emitter, captured, needed
+from lstmbridge.targets.onnx.whole.places import NativePlace
+from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
+from lstmbridge.targets.onnx.whole.walk import ADVICE, Walk
+from lstmbridge.targets.onnx.whole.words import Symbolic
+
+PRECISIONS = ("float16", "float32", "float64")
+
+
+def precision_of_whole(whole: Whole, options: TargetOptions) -> np.dtype[Any]:
+    """In which precision a whole model's arithmetic is done.
+
+    The widest of its ports' and stacks', float32 at least: ONNX Runtime's CPU provider has few
+    operators in half precision.
+    """
+    if options.dtype is not None:
+        wanted = {options.dtype}
+    else:
+        wanted = {port.dtype.name for port in (*whole.inputs, *whole.outputs)}
+        wanted |= {layer.cell.dtype.name for place in whole.places for layer in place.model.layers}
+    return np.dtype(np.float64 if "float64" in wanted else np.float32)
+
+
+def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
+    """Lay out the graph.
+
+    Raises:
+        CannotExpress: an operation that the outputs need cannot be said in ONNX.
+    """
+    return _Planner(whole, opset, options).plan()
+
+
+class _Planner:
+    def __init__(self, whole: Whole, opset: int, options: TargetOptions) -> None:
+        self._whole = whole
+        self._options = options
+        builder = GraphBuilder(opset, precision_of_whole(whole, options))
+        for port in (*whole.outputs, *whole.inputs):
+            builder.unique(port.name)
+        self._emitter = Emitter(builder)
+        self._words = Symbolic(self._emitter)
+        self._inputs: dict[str, Dims] = {}
+
+    def plan(self) -> Plan:
+        whole, emitter = self._whole, self._emitter
+        guarded = whole.program.tracer.guarded
+        fed: dict[Any, Any] = {guarded(port.tensor): self._input(port) for port in whole.inputs}
+        for setting in whole.settings:
+            value = np.asarray(setting.value)
+            if value.dtype.kind in "fiub":
+                value = self._words.literal(value, kind_of_value(value))
+            fed.setdefault(guarded(setting.tensor), value)
+        places = [NativePlace(place) for place in whole.places]
+        at = {guarded(t): place for place in places for t in place.tensors()}
+        walk = Walk(whole.program, self._words, fed, {t: p for t, p in at.items() if t not in fed})
+        try:
+            values = walk.values([port.tensor for port in whole.outputs])
+        except NotRecognised as err:
+            raise CannotExpress(err.read, where=err.where, advice=ADVICE) from err
+        names = self._names(places)
+        outputs = [
+            self._output(port, value, names)
+            for port, value in zip(whole.outputs, values, strict=True)
+        ]
+        nodes = needed(emitter.outermost(), [spec.name for spec in outputs])
+        signature = Signature(tuple(self._specs(names)), tuple(outputs))
+        return Plan(
+            nodes=tuple(nodes),
+            inputs=tuple(map(_info, signature.inputs)),
+            outputs=tuple(map(_info, signature.outputs)),
+            weights=_used(nodes, emitter.graph.weights),
+            signature=signature,
+            expressions=_expressions(places),
+        )
+
+    # -- ports ----------------------------------------------------------------------------------
+
+    def _dtype(self, port: Port) -> np.dtype[Any]:
+        """What the artifact declares: bfloat16 is widened, exactly."""
+        if port.dtype.kind in "iub":
+            return port.dtype
+        if port.dtype.kind not in "fV":
+            raise CannotExpress(
+                f"{port.name!r} is of {port.dtype}",
+                expected="numbers",
+                where=port.tensor[0],
+                advice=f"{ADVICE}, or choose other inputs and outputs with --inputs, --outputs",
+            )
+        if self._options.dtype is not None:
+            return np.dtype(self._options.dtype)
+        return port.dtype if port.dtype.name in PRECISIONS else np.dtype(np.float32)
+
+    def _input(self, port: Port) -> Sym:
+        """The port's value; each open axis is a length that others may be equal to."""
+        if port.shape is None:
+            raise CannotExpress(
+                f"the number of axes of the input {port.name!r} is not known",
+                where=port.tensor[0],
+                advice="choose another input with --inputs",
+            )
+        dtype = self._dtype(port)
+        kind = {"f": "float", "i": "int", "u": "int", "b": "bool"}[dtype.kind]
+        emitter = self._emitter
+        emitter.at = port.name
+        lengths: list[Length] = []
+        for k, length in enumerate(port.shape):
+            if length is not None:
+                lengths.append(int(length))
+                continue
+            shape = emitter.emit("Shape", [port.name], "int", (len(port.shape),))
+            scalar = emitter.emit("Gather", [shape, np.asarray(k)], "int", (), axis=0)
+            scalar.axis_of = (port.name, k)
+            lengths.append(scalar)
+        dims: Dims = tuple(lengths)
+        self._inputs[port.name] = dims
+        inside = emitter.dtype(kind)
+        if dtype == inside:
+            return Sym(port.name, kind, dims)
+        return emitter.emit("Cast", [port.name], kind, dims, to=elem_type(inside))
+
+    def _names(self, places: Sequence[NativePlace]) -> dict[Sym, str]:
+        """What the open axes of the inputs are called: `batch`, `time`, `<port>_dim<k>`."""
+        own = [n for dims in self._inputs.values() for n in dims if isinstance(n, Sym)]
+        named: dict[Sym, str] = {}
+        for place in places:
+            if place.source is None:
+                continue
+            axes = dims_of(place.source)[:2]
+            rows, steps = axes[::-1] if place.place.time_major else axes
+            for name, length in (("batch", rows), ("time", steps)):
+                if length in own and length not in named and name not in named.values():
+                    named[_sym(length)] = name
+        first = [dims[0] for dims in self._inputs.values() if dims and isinstance(dims[0], Sym)]
+        if not named and len(first) == 1:
+            named[_sym(first[0])] = "batch"
+        for port, dims in self._inputs.items():
+            for k, length in enumerate(dims):
+                if isinstance(length, Sym):
+                    named.setdefault(length, f"{port}_dim{k}")
+        return named
+
+    def _specs(self, names: Mapping[Sym, str]) -> list[TensorSpec]:
+        return [
+            TensorSpec(
+                port.name,
+                tuple(
+                    n if isinstance(n, int) else names[_sym(n)] for n in self._inputs[port.name]
+                ),
+                self._dtype(port),
+            )
+            for port in self._whole.inputs
+        ]
+
+    def _output(self, port: Port, value: Value, names: Mapping[Sym, str]) -> TensorSpec:
+        """The value under the port's name, in the dtype that the graph declares."""
+        emitter, dtype = self._emitter, self._dtype(port)
+        inside = emitter.dtype(kind_of_value(value))
+        name = emitter.name(value)
+        to: dict[str, Any] = {} if dtype == inside else {"to": elem_type(dtype)}
+        op = "Cast" if to else "Identity"
+        node = helper.make_node(op, [name], [port.name], name=f"{port.name}/output", **to)
+        emitter.outermost().append(node)
+        shape = tuple(
+            n if isinstance(n, int) else names.get(_sym(n), f"{port.name}_dim{k}")
+            for k, n in enumerate(dims_of(value))
+        )
+        return TensorSpec(port.name, shape, dtype)
+
+
+_OPEN = Sym("", "int", ())
+
+
+def _sym(length: Length) -> Sym:
+    return length if isinstance(length, Sym) else _OPEN
+
+
+def _info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(spec.name, elem_type(spec.dtype), spec.shape)
+
+
+def _used(nodes: Sequence[onnx.NodeProto], weights: Mapping[str, Weight]) -> tuple[Weight, ...]:
+    names: set[str] = set()
+    for node in nodes:
+        names.update(node.input)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names.update(captured(attribute.g))
+    return tuple(weight for name, weight in weights.items() if name in names)
+
+
+def _expressions(places: Sequence[NativePlace]) -> tuple[Expression, ...]:
+    several = len(places) > 1
+    return tuple(
+        Expression(
+            f"{place.place.name}/{one.layer}" if several else one.layer, one.how, one.detail
+        )
+        for place in places
+        for one in place.expressions
+    )

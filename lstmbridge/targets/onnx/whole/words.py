@@ -1,0 +1,9 @@
+"""The graph's vocabulary as a builder of ONNX nodes."""
+
+from __future__ import annotations
+
+from lstmbridge.targets.onnx.whole.words_shape import Shapes
+
+
+class Symbolic(Shapes):
+    """Implements `graph.words.Words` for values of `values`."""

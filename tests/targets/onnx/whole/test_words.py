@@ -1,0 +1,95 @@
+"""Each operation as ONNX nodes, run by ONNX Runtime, against what TensorFlow computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmbridge.errors import CannotExpress
+from lstmbridge.graph.graphdef import Node
+from lstmbridge.graph.ops import OPS
+
+HERE = Path(__file__).resolve()
+RECORDED = json.loads((HERE.parents[3] / "graph" / "recorded_ops.json").read_text())["cases"]
+LAYERS = {"LSTMBlockCell", "BlockLSTM", "BlockLSTMV2", "GRUBlockCell"}
+"""Operations whose sizes must be known: with open axes they are a place's business."""
+
+
+def array(stored):
+    return np.array(stored["data"], stored["dtype"]).reshape(stored["shape"])
+
+
+def case_as_model(case, constant, whole_model, *, fed, opened):
+    """The operation with its inputs fed or as constants, and what to feed it."""
+    values = [array(v) for v in case["inputs"]]
+    nodes, inputs, feeds = [], {}, {}
+    for k, value in enumerate(values):
+        name = f"in_{k}"
+        if fed(k, value):
+            nodes.append(Node(name, "Placeholder", (), {}))
+            shape = (None,) * value.ndim if opened else value.shape
+            inputs[name] = (shape, value.dtype)
+            feeds[name] = value
+        else:
+            nodes.append(constant(name, value, value.dtype))
+    attrs = dict(case["attrs"])
+    if "DstT" in attrs:
+        attrs["DstT"] = np.dtype(attrs["DstT"])
+    nodes.append(Node("op", case["op"], tuple(f"in_{k}" for k in range(len(values))), attrs))
+    wanted = {f"op:{k}": array(v) for k, v in enumerate(case["outputs"])}
+    model = whole_model(nodes, inputs, {name: v.dtype for name, v in wanted.items()})
+    return model, feeds, {name.replace(":", "_"): v for name, v in wanted.items()}
+
+
+def is_data(k, value):
+    return value.dtype.kind == "f" or (k == 0 and value.ndim > 0)
+
+
+def check(made, feeds, wanted):
+    got = made(**feeds)
+    declared = {spec.name: spec.shape for spec in made.artifact.signature.outputs}
+    for name, value in wanted.items():
+        assert got[name].shape == value.shape
+        assert got[name].dtype == value.dtype or value.dtype.kind == "f"
+        known = zip(declared[name], value.shape, strict=True)
+        assert all(n == m for n, m in known if isinstance(n, int))
+        np.testing.assert_allclose(got[name], value, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: case["op"])
+def test_an_operation_of_known_shapes_gives_what_tensorflow_gave(
+    case, constant, whole_model, written
+):
+    fed = is_data if case["op"] not in {"Fill", "Range"} else lambda k, v: v.ndim == 0
+    model, feeds, wanted = case_as_model(case, constant, whole_model, fed=fed, opened=False)
+    check(written(model), feeds, wanted)
+
+
+@pytest.mark.parametrize("opset", [11, 17, 21])
+@pytest.mark.parametrize(
+    "case", [c for c in RECORDED if c["op"] not in LAYERS], ids=lambda case: case["op"]
+)
+def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
+    case, opset, constant, whole_model, written
+):
+    def fed(k, value):
+        # shapes, axes and conditions of loops are no data
+        shapes = {"Fill", "Concat", "Split", "Range"}
+        return value.ndim > 0 and is_data(k, value) and case["op"] not in shapes
+
+    model, feeds, wanted = case_as_model(case, constant, whole_model, fed=fed, opened=True)
+    if not feeds:
+        return
+    options = {"opset": opset, "dtype": "float64" if opset == 11 else None}
+    if case["op"] == "Squeeze" and not case["attrs"].get("squeeze_dims"):
+        with pytest.raises(CannotExpress, match="not all lengths are known"):
+            written(model, **options)
+        return
+    check(written(model, **options), feeds, wanted)
+
+
+def test_every_operation_is_run_by_onnx_runtime():
+    assert set(OPS) - {case["op"] for case in RECORDED} <= {"Const"}
