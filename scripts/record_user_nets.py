@@ -14,7 +14,18 @@ import json
 import sys
 
 import tensorflow as tf
-from record_nets import STEPS, UNITS, WIDE, gru, lstm, make, multi, record_graph, relu
+from record_nets import (
+    STEPS,
+    UNITS,
+    WIDE,
+    gru,
+    lstm,
+    make,
+    multi,
+    record_graph,
+    relu,
+    residual,
+)
 from tensorflow.python.ops import rnn_cell_impl
 
 NETS = []
@@ -157,6 +168,124 @@ def ugrnn_with_a_clipped_relu():
     return dynamic(make("UGRNNCell", UNITS, activation=clipped_relu))
 
 
+# --- wrappers ---
+
+
+def drop(cell, **keep):
+    return make("DropoutWrapper", cell, **keep)
+
+
+def residual_nets():
+    """Residuals around residuals, and around stacks: name -> cell, structure."""
+    return {
+        "a residual of a residual": (
+            lambda: residual(residual(gru(WIDE))),
+            "residual(residual(GRU))",
+        ),
+        "a residual of a stack": (
+            lambda: residual(multi(lstm(WIDE), gru(WIDE))),
+            "residual(LSTM, GRU)",
+        ),
+        "a residual of a stack with one": (
+            lambda: residual(multi(gru(WIDE), residual(lstm(WIDE)))),
+            "residual(GRU, residual(LSTM))",
+        ),
+        "a residual of a stack in a stack": (
+            lambda: multi(gru(), residual(multi(gru(), gru())), residual(gru()), lstm()),
+            "GRU, residual(GRU, GRU), residual(GRU), LSTM",
+        ),
+        "a residual of a dropout": (
+            lambda: residual(drop(lstm(WIDE), output_keep_prob=tf.placeholder(tf.float32, []))),
+            "residual(LSTM)",
+        ),
+    }
+
+
+for name, (cell, structure) in residual_nets().items():
+    wanted = {"structure": structure, "constants": {"residual": True}}
+    NETS.append((lambda cell=cell: dynamic(cell()), {**wanted, "name": name}))
+    NETS.append((lambda cell=cell: static(cell(), inputs()), {**wanted, "name": f"static {name}"}))
+
+
+class Changed(rnn_cell_impl.RNNCell):
+    """A cell whose output is changed in each step."""
+
+    def __init__(self, cell, change):
+        super().__init__()
+        self.cell, self.change = cell, change
+
+    state_size = property(lambda self: self.cell.state_size)
+    output_size = property(lambda self: self.cell.output_size)
+
+    def __call__(self, x, state, scope=None):  # noqa: ARG002
+        y, state = self.cell(x, state)
+        return self.change(y), state
+
+
+def threshold(y):
+    return tf.where(y > 0.2, y, tf.zeros_like(y))
+
+
+@net(refused="stands a choice between tensors")
+def zeros_below_a_threshold_between_layers():
+    return dynamic(multi(Changed(gru(), threshold), gru()))
+
+
+@net(refused="stands a choice between tensors")
+def zeros_below_a_threshold_between_unrolled_layers():
+    return static(multi(Changed(gru(), threshold), gru()), inputs())
+
+
+@net(refused="of its output and its input after it")
+def a_residual_and_half_of_one_unrolled():
+    return static(residual(make("ResidualWrapper", gru(WIDE), lambda x, y: y + 0.5 * x)), inputs())
+
+
+@net(structure="(LSTM | GRU), (LSTM | GRU)", constants={})
+def stacked_directions_of_unrolled_steps():
+    cells = [lstm(), lstm(4)], [gru(), gru(4)]
+    steps = tf.unstack(inputs(), STEPS, 1)
+    return tf.stack(tf.contrib.rnn.stack_bidirectional_rnn(*cells, steps, dtype=tf.float32)[0], 1)
+
+
+# --- loops made by hand ---
+
+
+def by_hand(cell, x, written=lambda t: t):
+    """`tf.while_loop` over time."""
+    steps = tf.TensorArray(tf.float32, STEPS).unstack(tf.transpose(x, [1, 0, 2]))
+    zeros = tf.zeros([tf.shape(x)[0], cell.output_size])
+
+    def step(t, h, outputs):
+        y, h = cell(steps.read(t), h)
+        return t + 1, h, outputs.write(written(t), y)
+
+    loop_vars = [tf.constant(0), zeros, tf.TensorArray(tf.float32, STEPS)]
+    shapes = [tf.TensorShape([]), tf.TensorShape([None, cell.output_size]), tf.TensorShape(None)]
+    with tf.variable_scope("own"):
+        last = tf.while_loop(lambda t, *_: t < STEPS, step, loop_vars, shapes)
+    return tf.transpose(last[2].stack(), [1, 0, 2])
+
+
+@net(structure="GRU", constants={})
+def a_loop_by_hand():
+    return by_hand(gru(), inputs())
+
+
+@net(refused="written at other steps than their own")
+def a_loop_that_writes_from_the_end():
+    return by_hand(gru(), inputs(), lambda t: STEPS - 1 - t)
+
+
+@net(structure="LSTM", constants={}, warns=["runs again over its own outputs"])
+def one_cell_in_two_loops():
+    cell = lstm(WIDE)
+    with tf.variable_scope("first"):
+        outputs = dynamic(cell)
+    with tf.variable_scope("second"):
+        return dynamic(cell, outputs)
+
+
 # --- scopes ---
 
 
@@ -173,7 +302,8 @@ def main():
     for build, wanted in NETS:
         tf.reset_default_graph()
         outputs = tf.identity(build(), name="outputs")
-        records.append(record_graph(build.__name__.replace("_", " "), outputs, **wanted))
+        name = wanted.get("name", build.__name__.replace("_", " "))
+        records.append(record_graph(**{**wanted, "name": name, "outputs": outputs}))
     lines = ",\n".join(json.dumps(one, sort_keys=True) for one in records)
     with open(sys.argv[1], "w") as file:
         file.write(f'{{"tensorflow": "{tf.__version__}", "nets": [\n{lines}\n]}}\n')

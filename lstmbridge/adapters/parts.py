@@ -69,7 +69,8 @@ class _Workshop:
             return in_sequence(*(self.block(inner, repeat=False) for inner in draft.stack))
         told = self._told(draft)
         if told is not None:
-            block = in_sequence(*(self._layer(leaf, added) for leaf, added in told))
+            layers = [self._layer(leaf, added) for leaf, added in told]
+            block = _with_spans(layers, self._spans(draft))
             return block if draft.cell is not None else self._wrapped(block, draft)
         leaves = list(draft.leaves())
         if not repeat or self.hints.layers in (None, len(leaves)):
@@ -116,6 +117,11 @@ class _Workshop:
                 advice="leave --layers out",
             )
         return [(leaves[x], r) for x, r in zip(chain.layers, chain.residual, strict=True)]
+
+    def _spans(self, draft: Draft) -> Sequence[tuple[int, int]]:
+        """Residuals around several layers, as a graph has them."""
+        first = next(draft.sites()).scope
+        return () if self.told is None else self.told.chains[first].spans
 
     def _layer(self, leaf: Draft, added: bool | None) -> Block:
         """A layer; `added`: whether a graph adds its input to its output, None where unknown."""
@@ -178,6 +184,17 @@ class _Workshop:
                 where="--layers",
                 advice="leave --layers out: the names say how many there are",
             )
+
+
+def _with_spans(layers: Sequence[Block], spans: Sequence[tuple[int, int]]) -> Block:
+    """Layers one on another, with residuals around spans of them, innermost first."""
+    pieces = [(k, k, layer) for k, layer in enumerate(layers)]
+    for first, last in spans:
+        inside = [piece for piece in pieces if first <= piece[0] and piece[1] <= last]
+        place = pieces.index(inside[0])
+        whole = Residual(in_sequence(*(block for _, _, block in inside)))
+        pieces[place : place + len(inside)] = [(first, last, whole)]
+    return in_sequence(*(block for _, _, block in pieces))
 
 
 def _residual_where(leaf: Draft) -> FactMissing:

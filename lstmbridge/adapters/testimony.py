@@ -45,12 +45,14 @@ class Chain:
     Attributes:
         layers: the cells' scopes from input to output; one that is shared occurs again.
         residual: per layer.
+        spans: residuals around several layers, or around one that has one (`Run.spans`).
         where: the run that shows it.
     """
 
     layers: tuple[str, ...]
     residual: tuple[bool, ...]
     where: str
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -291,11 +293,15 @@ class _Examination:
             raise disputes.refusal(self._where, draft.scope, found)
         if not plain:
             raise disputes.in_no_run(self._where, draft)
-        forms = {(_mine(r, labels), tuple(_residual(r, labels))) for r in plain}
-        layers, residual = next(iter(forms))
+        forms = {(_mine(r, labels), tuple(_residual(r, labels)), _spans(r, labels)) for r in plain}
+        layers, residual, spans = next(iter(forms))
         if len(forms) > 1 or list(dict.fromkeys(layers)) != labels:
+            torn = next((c for r in plain for c in r.between if c.layer in labels), None)
+            if torn is not None and not any(set(labels) <= set(r.layers) for r in plain):
+                raise disputes.refusal(self._where, draft.scope, torn)
             raise disputes.other_order(self._where, draft, plain)
-        self._said.chains[labels[0]] = Chain(layers, residual, self._at(plain[0].name))
+        where = self._at(plain[0].name)
+        self._said.chains[labels[0]] = Chain(layers, residual, where, spans)
         self._remember(draft, plain, troubled, labels)
         return plain
 
@@ -315,6 +321,11 @@ class _Examination:
                     "not say so, and they are converted apart"
                 )
             self._said.remarks += [f"{draft.scope}: {note}" for note in run.notes]
+            if {r.name for r in plain if r is not run} & set(run.inputs_from):
+                self._said.remarks.append(
+                    f"in the graph {draft.scope} runs again over its own outputs ({run.name}): "
+                    "the converted stack is one such run"
+                )
         self._said.remarks += [
             f"another copy of {draft.scope} in the graph is more than a plain stack "
             f"({run.constructs[0]}); the plain one is converted"
@@ -349,7 +360,7 @@ class _Examination:
         shared = [c for c in chains if len(set(c.layers)) < len(c.layers)]
         if shared:
             network["shared_cell"] = Fact.read(True, shared[0].where)
-        residual = [c for c in chains if any(c.residual)]
+        residual = [c for c in chains if any(c.residual) or c.spans]
         where = residual[0].where if residual else self._at(first.name)
         network["residual"] = Fact.read(bool(residual), where)
         for rounded in dict.fromkeys(one for run in runs for one in run.rounded):
@@ -361,6 +372,16 @@ class _Examination:
         if self._evidence.dropouts:
             where = self._at(self._evidence.dropouts[0])
             network["dropout"] = Fact.read("left out, as at inference", where)
+
+
+def _spans(run: Run, labels: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """A run's residuals around several layers, by the positions among those of `labels`."""
+    mine = [k for k, layer in enumerate(run.layers) if layer in labels]
+    return tuple(
+        (mine.index(first), mine.index(last))
+        for first, last in run.spans
+        if first in mine and last in mine
+    )
 
 
 def _is_of_another_copy(run: Run) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmbridge.graph.findings import Application, Construct, Run, outer_sizes
-from lstmbridge.graph.gates_found import ACTIVATION_OPS
-from lstmbridge.graph.glue import Gluer
+from lstmbridge.graph.gates_found import ACTIVATION_OPS, ADDS
+from lstmbridge.graph.glue import Glue, Gluer
 from lstmbridge.graph.masks import Clock, is_counter, mask_of
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.runs import Stack
@@ -47,6 +47,7 @@ class _Output:
     """What leaves a stack."""
 
     residual: bool = False
+    further: tuple[int, ...] = ()
     wholes: tuple[Tensor, ...] = ()
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
@@ -88,6 +89,11 @@ class Describer:
         lengths = dict.fromkeys(n for s in stack.strands for n in s.lengths)
         if fed.lengths is not None:
             lengths[fed.lengths] = None
+        spans = _spans((*stack.further[:-1], out.further))
+        if spans is None:
+            detail = f"has residuals around it that cross (in {bottom.layer} and above)"
+            app = stack.strands[-1].apps[0]
+            constructs.append(self._construct("residual", app, app.output[0], detail))
         if len(lengths) > 1:
             detail = f"layers are cut by different lengths: {', '.join(lengths)}"
             constructs.append(Construct("masking", list(lengths)[1], bottom.layer, detail))
@@ -108,6 +114,7 @@ class Describer:
             constructs=tuple(dict.fromkeys(constructs)),
             notes=(*fed.notes, *out.notes),
             nodes=tuple(app.node for s in stack.strands for app in s.apps),
+            spans=spans or (),
         )
         return Described(run, stack, fed.sequence, out.wholes)
 
@@ -129,7 +136,8 @@ class Describer:
         if stack.feedback:
             return _Input(order=order, constructs=(self._feedback(stack),))
         if stack.footing.feeders:
-            return _Input(order=order)
+            turned = "full" if stack.footing.turned else "no"
+            return _Input(order=Order(turned) if stack.footing.pair else order)
         projection = step_projection(self.tracer, self.gluer, apps)
         return _Input(order=order, constructs=() if projection is None else (projection,))
 
@@ -208,12 +216,18 @@ class Describer:
         if how == "loop":
             return self._loop_output(stack)
         app = top[len(top) // 2]
-        if self._added_after(app):
-            return _Output(residual=True)
-        found = self._mixed_after(app) or self._unread(top)
-        note = self._computed_after(app) if found is None else None
+        added, end = self._added_after(app)
+        found = self._mixed_after(app, end)
+        if found is None and not (added.residual or added.further):
+            found = self._unread(top)
+            note = self._computed_after(app) if found is None else None
+        else:
+            note = None
         return _Output(
-            constructs=() if found is None else (found,), notes=() if note is None else (note,)
+            added.residual,
+            added.further,
+            constructs=() if found is None else (found,),
+            notes=() if note is None else (note,),
         )
 
     def _unread(self, apps: Sequence[Application]) -> Construct | None:
@@ -243,9 +257,9 @@ class Describer:
             queue.extend(fresh)
         return bool(queue)
 
-    def _mixed_after(self, app: Application) -> Construct | None:
+    def _mixed_after(self, app: Application, start: Tensor) -> Construct | None:
         """A wrapper's arithmetic of an unrolled cell's output with what it was fed."""
-        queue, seen = [app.output], {app.output[0]}
+        queue, seen = [start], {start[0]}
         known = {app.x, *self.gluer.outputs}
         while queue and len(seen) < _MOST_AFTER:
             for name, position in self.tracer.uses(queue.pop()):
@@ -262,15 +276,22 @@ class Describer:
                     return self._construct(kind, app, name, detail)
         return None
 
-    def _added_after(self, app: Application) -> bool:
-        """Whether an unrolled cell's output is added to its input (ResidualWrapper)."""
-        for name, position in self.tracer.uses(app.output):
-            op = self.tracer.network.op(name)
-            if op.kind not in {"Add", "AddV2"} or len(op.inputs) != 2:
-                continue
-            if self.tracer.resolve(op.inputs[1 - position]) == app.x:
-                return True
-        return False
+    def _added_after(self, app: Application) -> tuple[Glue, Tensor]:
+        """What residuals make of an unrolled cell's output: the furthest sum, and where it is."""
+        best, end = Glue(app), app.output
+        queue, seen = [app.output], {app.output[0]}
+        while queue and len(seen) < _MOST_AFTER:
+            for name, _ in self.tracer.uses(queue.pop()):
+                op = self.tracer.network.op(name)
+                if name in seen or op.kind not in ADDS or len(op.inputs) != 2:
+                    continue
+                seen.add(name)
+                glue = self.gluer.explain((name, 0), app.layer)
+                if glue.cell is app and (glue.residual or glue.further):
+                    queue.append((name, 0))
+                    if _terms(glue) > _terms(best):
+                        best, end = glue, (name, 0)
+        return best, end
 
     def _loop_output(self, stack: Stack) -> _Output:
         """What a loop writes step by step: its topmost layer's output, or something else.
@@ -280,15 +301,18 @@ class Describer:
         top = stack.strands[-1]
         own = {app.node for s in stack.strands for app in s.apps}
         plain: dict[Tensor, None] = {}
-        residual: set[bool] = set()
+        residual: set[tuple[bool, tuple[int, ...]]] = set()
         others: dict[Construct, None] = {}
         masks: list[Construct] = []
-        for _, value, wholes in written_steps(self.tracer, top.loop) if top.loop else ():
+        for write, value, wholes in written_steps(self.tracer, top.loop) if top.loop else ():
             glue = self.gluer.explain(value, top.layer)
             if glue.cell is not None and glue.cell.node == top.apps[0].node:
                 plain.update(dict.fromkeys(wholes))
-                residual.add(glue.residual)
+                residual.add((glue.residual, glue.further))
                 masks += self._mask_problems(value, top)
+                if not is_counter(self.tracer, self.tracer.resolve(write.inputs[1])):
+                    detail = "has outputs that are written at other steps than their own"
+                    masks.append(self._construct("output", top.apps[0], write.name, detail))
             elif glue.problem is not None and glue.behind is not None:
                 cells = {self.gluer.outputs[c][0].node for c in glue.behind.cells}
                 if cells & own:
@@ -306,7 +330,8 @@ class Describer:
                     "residual", top.apps[0], top.apps[0].output[0], "leaves in two forms"
                 )
             )
-        return _Output(True in residual, tuple(plain), tuple(masks), tuple(others))
+        added, further = next(iter(residual))
+        return _Output(added, further, tuple(plain), tuple(masks), tuple(others))
 
     def _states(self, stack: Stack) -> set[Tensor]:
         apps = [app for s in stack.strands for app in s.apps]
@@ -333,3 +358,14 @@ class Describer:
         if not detail:
             return []
         return [self._construct("masking", top.apps[0], options.choices[0], detail)]
+
+
+def _terms(glue: Glue) -> int:
+    return glue.residual + len(glue.further)
+
+
+def _spans(further: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...] | None:
+    """Residuals around several layers as (first, last), innermost first; None where they cross."""
+    spans = [(k - below, k) for k, more in enumerate(further) for below in sorted(more)]
+    crossing = any(a < c <= b < d for a, b in spans for c, d in spans)
+    return None if crossing or any(first < 0 for first, _ in spans) else tuple(spans)

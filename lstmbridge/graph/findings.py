@@ -305,6 +305,8 @@ class Run:
         layers: labels from input to output; a label occurs n times where one cell is applied
             to n layers (``[cell] * n``).
         residual: per layer: its output is the cell's output plus its input.
+        spans: residuals that are more: around several layers, or around one that has one; each as
+            the positions of its first and last layer, innermost first.
         steps: of an unrolled chain; None where it is dynamic.
         time_major: False where inputs are transposed from (batch, time, ...) just before the
             loop; None where that cannot be told.
@@ -342,6 +344,7 @@ class Run:
     notes: tuple[Construct, ...] = ()
     nodes: tuple[str, ...] = ()
     rounded: tuple[Stated[str], ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

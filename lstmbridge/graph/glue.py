@@ -7,7 +7,7 @@ outputs are given random values, and what lies between is evaluated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ _BATCH = 3
 # one row so large that whatever clips or squashes it is seen
 _ROWS = np.array([1.0, 1.0, 1e4])[:, None]
 _LONGEST = 8
+_MOST_RESIDUALS, _MOST_LAYERS, _DEEPEST = 8, 32, 16
 # operations that take a piece of one input: which input
 _CUTS: Mapping[str, int] = {
     "Slice": 0,
@@ -42,6 +43,8 @@ class Glue:
     Attributes:
         cell: the application that it follows from, None where none.
         residual: it is that application's output plus its x; else it is its output.
+        further: the inputs that are added beyond that, each as how many layers below: a residual
+            around several layers, or one around another.
         problem: what it is instead.
         behind: what it depends on where no cell is on the way.
         choices: Merges and Selects on the way.
@@ -49,6 +52,7 @@ class Glue:
 
     cell: Application | None = None
     residual: bool = False
+    further: tuple[int, ...] = ()
     problem: Construct | None = None
     behind: Slice | None = None
     choices: tuple[str, ...] = ()
@@ -63,6 +67,8 @@ class Gluer:
     queries: Mapping[str, Query]
     outputs: dict[Tensor, tuple[Application, str]] = field(init=False)
     _stops: set[Tensor] = field(init=False)
+    _explained: dict[tuple[Tensor, str], Glue] = field(default_factory=dict)
+    _depth: int = 0
 
     def __post_init__(self) -> None:
         """Index outputs and states."""
@@ -96,6 +102,11 @@ class Gluer:
             tensor: an input of a cell, or what leaves a loop.
             layer: for messages.
         """
+        if (tensor, layer) not in self._explained:
+            self._explained[tensor, layer] = self._explain(tensor, layer)
+        return self._explained[tensor, layer]
+
+    def _explain(self, tensor: Tensor, layer: str) -> Glue:
         options = self.options(tensor)
         choices = options.choices
         real = [t for t in options.tensors if not self.tracer.is_zeros(t)]
@@ -106,8 +117,7 @@ class Gluer:
                 return Glue(behind=slice_back(self.tracer, tensor, self.outputs), choices=choices)
             detail = f"the input of {layer} is chosen among {len(real)} tensors"
             return Glue(problem=Construct("masking", node, layer, detail), choices=choices)
-        glue = self._one(real[0], layer)
-        return Glue(glue.cell, glue.residual, glue.problem, glue.behind, choices)
+        return replace(self._one(real[0], layer), choices=choices)
 
     def _one(self, tensor: Tensor, layer: str) -> Glue:
         known = self.outputs.get(tensor)
@@ -124,7 +134,58 @@ class Gluer:
         for app in below:
             if self.equals(tensor, [app], [app.output, app.x]):
                 return Glue(app, residual=True, behind=behind)
+        for app in below:
+            added = self._added(tensor, app)
+            if added:
+                more = added[1:] if added[0] == 0 else added
+                return Glue(app, residual=added[0] == 0, further=more, behind=behind)
         return Glue(problem=self.construct(behind, tensor, layer), behind=behind)
+
+    def _added(self, tensor: Tensor, app: Application) -> tuple[int, ...]:
+        """The inputs that `tensor` adds to an output, as how many layers below; () where none.
+
+        A residual around several layers adds the input of the lowest of them.
+        """
+        apps = self._layers_below(app)
+        draw = np.random.default_rng(10)
+        given: dict[Tensor, Array] = {}
+        for one in apps:
+            given.update(self._random(one, draw))
+        for one in apps:
+            width = outer_sizes(self.queries[one.layer])[0]
+            given.setdefault(one.x, draw.normal(size=(_BATCH, width)) * _ROWS)
+        if tensor in given:
+            return ()
+        try:
+            value = Evaluation(self.tracer.network, self.tracer.resolve, given)(tensor)
+        except NotRecognised:
+            return ()
+        output = given[app.output]
+        terms = {k: given[a.x] for k, a in enumerate(apps) if given[a.x].shape == output.shape}
+        if not terms or np.shape(value) != output.shape or not np.all(np.isfinite(value)):
+            return ()
+        columns = np.stack([term.ravel() for term in terms.values()], axis=-1)
+        fitted = np.rint(np.linalg.lstsq(columns, (value - output).ravel(), rcond=None)[0])
+        counts = np.clip(fitted, 0, _MOST_RESIDUALS).astype(int)
+        wanted = output + sum(n * term for n, term in zip(counts, terms.values(), strict=True))
+        found = [k for k, n in zip(terms, counts, strict=True) for _ in range(n)]
+        return tuple(found) if found and same(value, wanted) else ()
+
+    def _layers_below(self, app: Application) -> list[Application]:
+        """`app`, and the applications that it stands on, from above."""
+        found = [app]
+        if self._depth >= _DEEPEST:
+            return found
+        self._depth += 1
+        try:
+            while len(found) < _MOST_LAYERS:
+                below = self.explain(found[-1].x, found[-1].layer).cell
+                if below is None or below in found:
+                    break
+                found.append(below)
+        finally:
+            self._depth -= 1
+        return found
 
     def construct(self, behind: Slice, tensor: Tensor, layer: str) -> Construct:
         """The name of what stands between cells and `tensor`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lstmbridge.graph.findings import Construct
+import numpy as np
+
+from lstmbridge.graph.findings import Construct, outer_sizes
 from lstmbridge.graph.glue import Glue, Gluer
-from lstmbridge.graph.masks import is_counter
+from lstmbridge.graph.masks import Clock, is_counter, mask_of
 from lstmbridge.graph.strands import Strand, StrandFinder
 from lstmbridge.graph.trace import Tracer
 
@@ -19,19 +21,23 @@ class Footing:
     Attributes:
         below: the strand whose output, step by step, is this one's input.
         residual: that output is its cell's output plus its input.
+        further: inputs of layers further below that are added to it (`Glue.further`).
         pair: the strands whose outputs are, side by side, this one's input, the second walked
             from its end: the two directions of a bidirectional layer, unrolled.
         feeders: all strands that its input depends on in the same step or an earlier one.
         between: what stands between those and its input, where it is neither of these.
         loops_back: its input depends on a loop variable that is no counter.
+        turned: of a pair: it walks them from the end.
     """
 
     below: Strand | None = None
     residual: bool = False
+    further: tuple[int, ...] = ()
     pair: tuple[Strand, Strand] | None = None
     feeders: tuple[Strand, ...] = ()
     between: tuple[Construct, ...] = ()
     loops_back: bool = False
+    turned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +47,14 @@ class Stack:
     Attributes:
         strands: from input to output.
         residual: per strand: its output is h + x. The last is not known yet.
+        further: per strand, what else is added (`Glue.further`); likewise.
         footing: of the lowest strand.
         feedback: its input depends on its own output.
     """
 
     strands: tuple[Strand, ...]
     residual: tuple[bool, ...]
+    further: tuple[tuple[int, ...], ...]
     footing: Footing
     feedback: bool
 
@@ -74,15 +82,18 @@ class RunFinder:
 
     def _stack(self, top: Strand, footings: Mapping[int, Footing]) -> Stack:
         path, residual = [top], [False]
+        further: list[tuple[int, ...]] = [()]
         while (footing := footings[id(path[-1])]).below is not None:
             if footing.below in path:
                 break
             path.append(footing.below)
             residual.append(footing.residual)
+            further.append(footing.further)
         bottom = path[-1]
         return Stack(
             tuple(reversed(path)),
             tuple(reversed(residual)),
+            tuple(reversed(further)),
             footings[id(bottom)],
             footings[id(bottom)].loops_back or _depends_on_itself(bottom, footings),
         )
@@ -104,11 +115,12 @@ class RunFinder:
             return Footing(loops_back=back)
         below = self._below(strand, glues)
         if below is not None:
-            return Footing(below, glues[0].residual, feeders=found)
-        pair = self._pair(strand, found)
+            return Footing(below, glues[0].residual, glues[0].further, feeders=found)
+        pair, turned = self._pair(strand, found)
         if pair is not None:
-            return Footing(pair=pair, feeders=found)
-        problems = dict.fromkeys(g.problem for g in glues if g.problem is not None)
+            return Footing(pair=pair, feeders=found, turned=turned)
+        masks = (self._odd_mask(strand, k, glue) for k, glue in enumerate(glues))
+        problems = dict.fromkeys(p for p in (*(g.problem for g in glues), *masks) if p is not None)
         return Footing(
             feeders=found, between=tuple(problems)[:1] or (_jump(strand),), loops_back=back
         )
@@ -116,7 +128,9 @@ class RunFinder:
     def _below(self, strand: Strand, glues: Sequence[Glue]) -> Strand | None:
         """The strand whose outputs are this one's inputs, step by step."""
         cells = [g.cell for g in glues if g.cell is not None and g.problem is None]
-        if len(cells) != len(glues) or len({g.residual for g in glues}) != 1:
+        if len(cells) != len(glues) or len({(g.residual, g.further) for g in glues}) != 1:
+            return None
+        if any(self._odd_mask(strand, k, glue) for k, glue in enumerate(glues)):
             return None
         lower = self._of[cells[0].node]
         in_step = [c.node for c in cells] == [app.node for app in lower.apps]
@@ -124,20 +138,41 @@ class RunFinder:
             return None
         return lower
 
-    def _pair(self, strand: Strand, feeders: Sequence[Strand]) -> tuple[Strand, Strand] | None:
-        """Two unrolled strands whose outputs are side by side, the second from its end."""
+    def _odd_mask(self, strand: Strand, step: int, glue: Glue) -> Construct | None:
+        """A choice between a layer's output and zeros that is not by the layer's lengths."""
+        app = strand.apps[step]
+        options = self.gluer.options(app.x)
+        real = [t for t in options.tensors if not self.tracer.is_zeros(t)]
+        if not glue.choices or glue.cell is None or len(real) != 1:
+            return None
+        width = outer_sizes(self.gluer.queries[app.layer])[0]
+        made = real[0], np.random.default_rng(11).normal(size=(3, width))
+        clock = Clock(app.x) if strand.loop else Clock(None, step)
+        mask = mask_of(self.tracer, app.x, options, made=made, old=None, clock=clock)
+        if not mask.problem and mask.lengths in self._of[glue.cell.node].lengths:
+            return None
+        detail = f"between {app.layer} and the cells around it stands a choice between tensors"
+        return Construct("masking", glue.choices[0], app.layer, detail)
+
+    def _pair(
+        self, strand: Strand, feeders: Sequence[Strand]
+    ) -> tuple[tuple[Strand, Strand] | None, bool]:
+        """Two unrolled strands whose outputs are side by side, the second from its end.
+
+        And whether `strand` itself walks them from the end.
+        """
         count = len(strand.apps)
         if strand.loop is not None or len(feeders) != 2 or strand in feeders:
-            return None
+            return None, False
         if any(len(f.apps) != count for f in feeders):
-            return None
+            return None, False
         for forward, backward in ((feeders[0], feeders[1]), (feeders[1], feeders[0])):
             turned = backward.apps[::-1]
-            for steps in (strand.apps, strand.apps[::-1]):
+            for backwards, steps in enumerate((strand.apps, strand.apps[::-1])):
                 rows = zip(steps, forward.apps, turned, strict=True)
                 if all(self.gluer.side_by_side(app.x, (fw, bw)) for app, fw, bw in rows):
-                    return forward, backward
-        return None
+                    return (forward, backward), bool(backwards)
+        return None, False
 
 
 def _depends_on_itself(strand: Strand, footings: Mapping[int, Footing]) -> bool:

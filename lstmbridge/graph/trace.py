@@ -53,6 +53,9 @@ _SWITCHES = frozenset({"RefSwitch", "Switch"})
 # tf.gradients puts its operations under `gradients/` or `<operation>_grad/`
 _TRAINING = re.compile(r"(?:^|/)gradients(?:_\d+)?/|_grad/")
 _MOST_ALTERNATIVES = 64
+# how a dropout begins, and how it ends
+_SCALES = frozenset({"Div", "Mul", "RealDiv"})
+_DROPS = frozenset({"Mul", "Select", "SelectV2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class Tracer:
                 if is_training(name):
                     continue
                 passed = False
-                for output in self._outputs(name, position):
+                for output in (*self._outputs(name, position), *self._dropped(name)):
                     if self.resolve(output) == target:
                         passed = True
                         if output not in seen:
@@ -190,6 +193,13 @@ class Tracer:
                             queue.append(output)
                 if not passed:
                     yield name, position
+
+    def _dropped(self, name: str) -> Iterator[Tensor]:
+        """The ends of a dropout that begins by scaling, in operation `name`."""
+        if self.network.op(name).kind in _SCALES:
+            for reader, _ in self.network.consumers.get((name, 0), ()):
+                if self.network.op(reader).kind in _DROPS:
+                    yield reader, 0
 
     def _outputs(self, name: str, position: int) -> tuple[Tensor, ...]:
         kind = self.network.op(name).kind

@@ -65,6 +65,46 @@ def test_a_loop_is_one_run_of_its_layers(build, show):
     assert [layer["c"].kind for layer in run.initial] == ["zeros", "zeros"]
 
 
+def crossed(build, sums):
+    """Three layers; `sums` says what of (x, h0, h1) is added to h1 and to h2."""
+    x = build.placeholder("x", -1, 5, 4)
+    weights = [build.weights(f"l{k}", 4) for k in range(3)]
+
+    def step(at, states):
+        seen, new = [at], []
+        for k, pair in enumerate(weights):
+            c, h = build.cell(seen[-1], states[2 * k], states[2 * k + 1], pair)
+            new += [c, h]
+            for term in sums.get(k, ()):
+                h = build.op("AddV2", h, seen[term])
+            seen.append(h)
+        return seen[-1], new
+
+    return build.loop(x, step, [build.zeros() for _ in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("sums", "spans"),
+    [
+        ({1: [0]}, ((0, 1),)),
+        ({2: [0]}, ((0, 2),)),
+        ({1: [0], 2: [0]}, ((0, 1), (0, 2))),
+        ({1: [1, 0], 2: [2, 2]}, ((0, 1), (2, 2))),
+    ],
+)
+def test_residuals_around_several_layers_are_spans(build, ask, sums, spans):
+    crossed(build, sums)
+    (run,) = gather(build.graph(), [ask(f"l{k}", 4) for k in range(3)]).runs
+    assert run.spans == spans
+    assert not run.constructs
+
+
+def test_residuals_that_cross_are_no_plain_stack(build, ask):
+    crossed(build, {1: [0], 2: [1]})
+    (run,) = gather(build.graph(), [ask(f"l{k}", 4) for k in range(3)]).runs
+    assert [construct.kind for construct in run.constructs] == ["residual"]
+
+
 def test_one_cell_applied_twice_is_two_layers(build, ask):
     x = build.placeholder("x", -1, 3, 4)
     weights = build.weights("shared", 4)
