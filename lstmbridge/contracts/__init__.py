@@ -48,6 +48,7 @@ from lstmbridge.contracts.understanding import (
     Understanding,
 )
 from lstmbridge.contracts.verdicts import (
+    Counterexample,
     FaultReport,
     LedgerReport,
     Outcome,
@@ -65,6 +66,7 @@ __all__ = [
     "Adapter",
     "Artifact",
     "Conversion",
+    "Counterexample",
     "Diagnosis",
     "Expression",
     "FaultReport",
