@@ -207,7 +207,7 @@ def convert(
                     [artifact],
                     verification,
                     runtimes,
-                    graph=_graph_of(source, part),
+                    origin=(source, part),
                     thorough=False,
                     progress=progress,
                 )
@@ -256,7 +256,7 @@ def verify(
             read,
             options or VerifyOptions(),
             runtimes,
-            graph=_graph_of(source, part),
+            origin=(source, part),
             thorough=True,
             progress=progress,
         )
@@ -305,12 +305,19 @@ def _compare(
     options: VerifyOptions,
     runtimes: Sequence[str],
     *,
-    graph: GraphRuntime | None,
+    origin: tuple[Source, Part],
     thorough: bool,
     progress: Progress | None,
 ) -> Verdict:
     subjects = subjects_of(
-        model, artifacts, runtimes, options.require, thorough=thorough, graph=graph
+        model,
+        artifacts,
+        runtimes,
+        options.require,
+        thorough=thorough,
+        graph=_graph_of(*origin),
+        origin=origin,
+        timeout=options.timeout,
     )
     return compare(
         model,

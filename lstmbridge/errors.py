@@ -3,6 +3,7 @@
 LstmBridgeError
 ├─ UsageError          what was asked for makes no sense, or the output may not be written (exit 2)
 ├─ RuntimeUnavailable  an optional package or device is absent (exit 3)
+│  └─ RuntimeFailed    a runtime was there and died, hung, ran out of memory or gave no answer
 ├─ SourceUnreadable    the bytes are missing, truncated, corrupt, or not what they claim (exit 4)
 ├─ NotRecognised       the bytes are fine, but no dialect knows a recurrent layer in them (exit 5)
 ├─ FactMissing         the source does not say it; the user must (exit 6)
@@ -58,6 +59,10 @@ class RuntimeUnavailable(LstmBridgeError):
     """An optional package or device is absent, or declined the work."""
 
     exit_code = 3
+
+
+class RuntimeFailed(RuntimeUnavailable):
+    """A runtime was there, and died, hung, ran out of memory, or answered with no answer."""
 
 
 class SourceUnreadable(LstmBridgeError):

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from lstmbridge.contracts import Adapter, Runtime, Target
-from lstmbridge.errors import UsageError
+from lstmbridge.contracts import Adapter, Artifact, Runtime, RuntimeInfo, Session, Target
+from lstmbridge.errors import LstmBridgeError, RuntimeUnavailable, UsageError
+from lstmbridge.model.blocks import Model
+
+_RUNTIMES = "lstmbridge.runtimes"
+_OF_OTHERS = (
+    ImportError, AttributeError, TypeError, ValueError, LookupError, OSError, RuntimeError,
+    ArithmeticError, AssertionError, NameError, SyntaxError, LstmBridgeError,
+)  # fmt: skip
+"""What importing and asking somebody else's class may raise."""
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "lstmbridge.adapters": {
@@ -28,9 +37,24 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "oracle": "lstmbridge.runtimes.oracle:Oracle",
         "graph": "lstmbridge.runtimes.graph:GraphRuntime",
         "onnxruntime-cpu": "lstmbridge.runtimes.onnxruntime:OnnxRuntimeCpu",
-        "onnxruntime-cuda": "lstmbridge.runtimes.onnxruntime:OnnxRuntimeCuda",
+        "onnxruntime-cuda": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeCuda",
+        "onnxruntime-cuda-tf32": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeCudaTf32",
+        "onnxruntime-tensorrt": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeTensorRt",
+        "onnxruntime-openvino": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeOpenVino",
+        "onnxruntime-directml": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeDirectMl",
+        "onnxruntime-coreml": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeCoreMl",
+        "onnxruntime-rocm": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeRocm",
+        "onnxruntime-migraphx": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeMiGraphX",
+        "onnxruntime-qnn": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeQnn",
+        "onnxruntime-dnnl": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeDnnl",
+        "onnxruntime-cann": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeCann",
+        "onnxruntime-vitisai": "lstmbridge.runtimes.onnxruntime_providers:OnnxRuntimeVitisAi",
+        "openvino": "lstmbridge.runtimes.openvino:OpenVino",
+        "onnx-reference": "lstmbridge.runtimes.reference:Reference",
         "torch": "lstmbridge.runtimes.pytorch:TorchCpu",
+        "torch-compile": "lstmbridge.runtimes.pytorch:TorchCompile",
         "torch-cuda": "lstmbridge.runtimes.pytorch:TorchCuda",
+        "torch-cuda-tf32": "lstmbridge.runtimes.pytorch:TorchCudaTf32",
         "torch-export": "lstmbridge.runtimes.pytorch:TorchExport",
         "tensorflow": "lstmbridge.runtimes.tensorflow:TensorFlow",
     },
@@ -56,7 +80,7 @@ def claimants(group: str) -> Mapping[str, str]:
     return found
 
 
-def _get(group: str, name: str, what: str) -> Any:
+def _claim(group: str, name: str, what: str) -> str:
     known = claimants(group)
     if name not in known:
         raise UsageError(
@@ -64,8 +88,40 @@ def _get(group: str, name: str, what: str) -> Any:
             expected=f"one of {', '.join(sorted(known))}",
             where=f"the name of a {what}",
         )
-    module, attribute = known[name].split(":")
+    return known[name]
+
+
+def _get(group: str, name: str, what: str) -> Any:
+    module, _, attribute = _claim(group, name, what).partition(":")
     return getattr(importlib.import_module(module), attribute)()
+
+
+@dataclass(frozen=True)
+class BrokenRuntime:
+    """Stands for a runtime of another package that cannot be had. Implements `Runtime`."""
+
+    name: str
+    reason: str
+    runs: str = ""
+
+    def info(self) -> RuntimeInfo:
+        """Why it cannot be had."""
+        return RuntimeInfo(
+            self.name,
+            available=False,
+            reason=self.reason,
+            install="repair or uninstall the package that brings it",
+        )
+
+    def open(self, _subject: Artifact | Model) -> Session:
+        """Declines.
+
+        Raises:
+            RuntimeUnavailable: always.
+        """
+        raise RuntimeUnavailable(
+            self.reason, where=self.name, advice="repair or uninstall the package that brings it"
+        )
 
 
 def target(name: str) -> Target:
@@ -80,9 +136,36 @@ def targets() -> tuple[Target, ...]:
 
 
 def runtime(name: str) -> Runtime:
-    """The runtime that ``--runtimes`` calls `name`."""
-    found: Runtime = _get("lstmbridge.runtimes", name, "runtime")
-    return found
+    """The runtime that ``--runtimes`` calls `name`.
+
+    One that another package brings and that cannot be had is a `BrokenRuntime`, which says why.
+
+    Raises:
+        UsageError: nobody is called so.
+    """
+    if is_built_in(name):
+        found: Runtime = _get(_RUNTIMES, name, "runtime")
+        return found
+    value = _claim(_RUNTIMES, name, "runtime")
+    try:
+        foreign: Runtime = _get(_RUNTIMES, name, "runtime")
+        foreign.info()
+    except _OF_OTHERS as error:
+        text = " ".join(str(error).split())[:200]
+        return BrokenRuntime(name, f"{value} raised {type(error).__name__}: {text}")
+    if foreign.name != name or not isinstance(foreign.runs, str) or not callable(foreign.open):
+        return BrokenRuntime(name, f"{value} is no runtime that calls itself {name!r}")
+    return foreign
+
+
+def runtime_claim(name: str) -> str:
+    """The "module:attribute" of the class that serves a runtime's name."""
+    return _claim(_RUNTIMES, name, "runtime")
+
+
+def is_built_in(name: str) -> bool:
+    """Whether lstmbridge itself brings the runtime."""
+    return name in _BUILT_IN[_RUNTIMES]
 
 
 def runtime_names() -> tuple[str, ...]:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lstmbridge import registry
-from lstmbridge.contracts import Artifact, Ledger, Runtime
+from lstmbridge.contracts import Artifact, Ledger, Limited, OfSource, Part, Runtime, Source
+from lstmbridge.metadata import PREFIX
 from lstmbridge.model.blocks import Model
+from lstmbridge.runtimes.contained import Contained
+from lstmbridge.runtimes.process import DEFAULT_SECONDS
 
 ORACLE = "oracle"
 GRAPH = "graph"
@@ -25,40 +28,105 @@ class Subjects:
     left_out: tuple[str, ...]
 
 
-def _runtimes_for(
-    kind: str,
-    wanted: Sequence[str],
-    require: Sequence[str],
-    graph: Runtime | None,
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """How runtimes are chosen and prepared in one verification; see `subjects_of`."""
+
+    wanted: Sequence[str]
+    named: frozenset[str]
+    thorough: bool
+    graph: Runtime | None
+    origin: tuple[Source, Part] | None
+    timeout: float | None
+
+
+def is_strange(artifact: Artifact) -> bool:
+    """Whether somebody else wrote the file: what it makes of a runtime is not known."""
+    return not any(key.startswith(PREFIX) for key in artifact.metadata)
+
+
+def prepared(
+    name: str,
     *,
-    thorough: bool,
-) -> tuple[list[Runtime], list[str]]:
-    """The runtimes to run on artifacts of target `kind`, and in words what is left out."""
-    named = {*wanted, *require}
+    origin: tuple[Source, Part] | None = None,
+    timeout: float | None = None,
+    distrust: bool = False,
+) -> Runtime:
+    """The runtime called `name`, bound to the source, in a process of its own where it needs one.
+
+    It needs one where it says so, where another package brings it, where a time limit is asked
+    for, or where what it is to run is distrusted.
+    """
+    runtime = registry.runtime(name)
+    if isinstance(runtime, OfSource) and origin is not None:
+        runtime = runtime.bound(*origin)
+    if isinstance(runtime, Limited):
+        return runtime if timeout is None else runtime.within(timeout)
+    if isinstance(runtime, registry.BrokenRuntime) or name in {ORACLE, GRAPH}:
+        return runtime
+    apart = getattr(runtime, "contained", False) or not registry.is_built_in(name)
+    if apart or timeout is not None or distrust:
+        seconds = DEFAULT_SECONDS if timeout is None else timeout
+        return Contained(runtime, registry.runtime_claim(name), seconds=seconds)
+    return runtime
+
+
+def grouped(absent: Sequence[tuple[str, str]]) -> list[str]:
+    """``"a, b: why"`` for the names that share a reason; a shared beginning is said once."""
+    names: dict[str, list[str]] = {}
+    for name, why in absent:
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(_shortened(who))}: {why}" for why, who in names.items()]
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    """``a-b, -c`` for a-b and a-c."""
+    shown, family = [], ""
+    for name in names:
+        own = name.split("-")[0] + "-"
+        shown.append(name.removeprefix(own[:-1]) if own == family else name)
+        family = own
+    return shown
+
+
+def _runtimes_for(artifact: Artifact, terms: _Terms) -> tuple[list[Runtime], list[str]]:
+    """The runtimes to run on an artifact, and in words what is left out."""
     chosen: list[Runtime] = []
-    left_out: list[str] = []
-    for name in registry.runtime_names():
+    left_out: list[tuple[str, str]] = []
+    known = registry.runtime_names()
+    for name in (*known, *sorted(terms.named.difference(known))):
         runtime = registry.runtime(name)
-        if name == ORACLE or runtime.runs not in {kind, "model"}:
+        if name == ORACLE or runtime.runs not in {artifact.target, "model", ""}:
             continue
-        if name == GRAPH:
-            runtime = graph or runtime
-            if name not in named and (graph is None or wanted):
-                why = "no graph was read beside the weights" if graph is None else "not asked for"
-                left_out.append(f"{name}: {why}")
-            else:
-                chosen.append(runtime)
-            continue
-        info = runtime.info()
-        if name in named:
-            chosen.append(runtime)
-        elif not info.available:
-            left_out.append(f"{name}: {info.reason}")
-        elif wanted or (runtime.runs == "model" and not thorough):
-            left_out.append(f"{name}: here, not asked for (--runtimes {name})")
+        why = _why_not(runtime, terms)
+        if why:
+            left_out.append((name, why))
+        elif name == GRAPH:
+            chosen.append(terms.graph or runtime)
         else:
-            chosen.append(runtime)
-    return chosen, left_out
+            strange = runtime.runs != "model" and is_strange(artifact)
+            chosen.append(
+                prepared(name, origin=terms.origin, timeout=terms.timeout, distrust=strange)
+            )
+    return chosen, grouped(left_out)
+
+
+def _why_not(runtime: Runtime, terms: _Terms) -> str:
+    """Why a runtime is not run; "" where it is."""
+    name = runtime.name
+    if name in terms.named:
+        return ""
+    if name == GRAPH:
+        if terms.graph is None:
+            return "no graph was read beside the weights"
+        return "not asked for" if terms.wanted else ""
+    info = runtime.info()
+    if not info.available:
+        return info.reason
+    unasked = terms.wanted or (runtime.runs == "model" and not terms.thorough)
+    if unasked or getattr(runtime, "on_request", False):
+        return f"here, not asked for (--runtimes {name})"
+    return ""
 
 
 def subjects_of(
@@ -69,6 +137,8 @@ def subjects_of(
     *,
     thorough: bool,
     graph: Runtime | None = None,
+    origin: tuple[Source, Part] | None = None,
+    timeout: float | None = None,
 ) -> Subjects:
     """Pair `artifacts` with runtimes, and read their weights back.
 
@@ -79,17 +149,20 @@ def subjects_of(
         require: names that must run, whether they are here or not.
         thorough: also run the source's own framework, where it is here, unasked.
         graph: the runtime of the source's own graph, where it has one that was read.
+        origin: the source and the part of it that `model` is.
+        timeout: seconds for a runtime to load and for each probe.
 
     Raises:
         UsageError: a name is unknown.
     """
     for name in (*wanted, *require):
         registry.runtime(name)
+    terms = _Terms(wanted, frozenset((*wanted, *require)), thorough, graph, origin, timeout)
     runs: list[tuple[Runtime, Artifact | Model]] = []
     left_out: dict[str, None] = {}
     ledgers: dict[str, Ledger] = {}
     for artifact in artifacts:
-        chosen, absent = _runtimes_for(artifact.target, wanted, require, graph, thorough=thorough)
+        chosen, absent = _runtimes_for(artifact, terms)
         left_out.update(dict.fromkeys(absent))
         for runtime in chosen:
             subject = model if runtime.runs == "model" else artifact

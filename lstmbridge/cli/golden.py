@@ -68,6 +68,7 @@ def record(source: Path, output: Path, **rest: Any) -> None:
 @click.argument("pack", type=click.Path(path_type=Path))
 @click.option("--runtimes", metavar="A,B", default="", help="Run these only.")
 @click.option("--require", metavar="A,B", default="", help="Fail when one of these is absent.")
+@opt.timeout_option
 @opt.report_options
 @opt.output_options
 def replay(artifact: Path, pack: Path, **rest: Any) -> None:
@@ -79,6 +80,7 @@ def replay(artifact: Path, pack: Path, **rest: Any) -> None:
         pack,
         runtimes=opt.names(rest["runtimes"]),
         require=opt.names(rest["require"]),
+        timeout=rest["timeout"],
         progress=printer.progress,
     )
     printer.say(terminal.verdict(found))

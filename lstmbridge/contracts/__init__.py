@@ -24,6 +24,8 @@ from lstmbridge.contracts.recognition import (
 )
 from lstmbridge.contracts.runtimes import (
     Feeds,
+    Limited,
+    OfSource,
     Outputs,
     Runtime,
     RuntimeInfo,
@@ -48,7 +50,6 @@ from lstmbridge.contracts.understanding import (
     Understanding,
 )
 from lstmbridge.contracts.verdicts import (
-    Counterexample,
     FaultReport,
     LedgerReport,
     Outcome,
@@ -66,7 +67,6 @@ __all__ = [
     "Adapter",
     "Artifact",
     "Conversion",
-    "Counterexample",
     "Diagnosis",
     "Expression",
     "FaultReport",
@@ -76,7 +76,9 @@ __all__ = [
     "Inspection",
     "Ledger",
     "LedgerReport",
+    "Limited",
     "NoMatch",
+    "OfSource",
     "Outcome",
     "OutputComparison",
     "Outputs",

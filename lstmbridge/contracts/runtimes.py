@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from lstmbridge.contracts.recognition import Part
+from lstmbridge.contracts.sources import Source
 from lstmbridge.contracts.targets import Artifact
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
@@ -61,7 +63,11 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """Runs artifacts (or the model itself, for the source's own ops and the oracle)."""
+    """Runs artifacts (or the model itself, for the source's own ops and the oracle).
+
+    Two further attributes may be there and true: `contained`, for a runtime that is to run in a
+    process of its own, and `on_request`, for one that only runs when it is named.
+    """
 
     @property
     def name(self) -> str:
@@ -79,4 +85,22 @@ class Runtime(Protocol):
 
     def open(self, subject: Artifact | Model) -> Session:
         """Load the subject. Errors: RuntimeUnavailable."""
+        ...
+
+
+@runtime_checkable
+class OfSource(Protocol):
+    """A runtime that can run the source's own graph, once it knows the source."""
+
+    def bound(self, source: Source, part: Part) -> Runtime:
+        """The same runtime, for one stack of one source."""
+        ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A runtime that starts a process itself, and so keeps a time limit itself."""
+
+    def within(self, seconds: float) -> Runtime:
+        """The same runtime, with so many seconds for loading and for each probe."""
         ...

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstmbridge import __version__, api, registry
+from lstmbridge import __version__, api, registry, subjects
 from lstmbridge.contracts import (
     Artifact,
     FaultReport,
@@ -104,6 +104,7 @@ def replay(
     *,
     runtimes: Sequence[str] = (),
     require: Sequence[str] = (),
+    timeout: float | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Check `artifact` against a pack; no source is needed.
@@ -113,6 +114,8 @@ def replay(
         pack: a pack, or its file.
         runtimes: run these only; empty: every one that is here and fits.
         require: names of runtimes that must have run, or the verdict is inconclusive.
+        timeout: seconds for a runtime to load, and for each probe; each then runs in a process
+            of its own.
         progress: called as the work advances.
 
     Raises:
@@ -122,7 +125,9 @@ def replay(
     start = time.perf_counter()
     golden = pack if isinstance(pack, Pack) else read(pack)
     subject = api.read_artifact(artifact)
-    chosen, left_out = _chosen(subject, (*runtimes, *require), narrowed=bool(runtimes))
+    chosen, left_out = _chosen(
+        subject, (*runtimes, *require), narrowed=bool(runtimes), timeout=timeout
+    )
     report = progress or (lambda _what, _done, _total: None)
     ran = [_run(runtime, subject, golden, report) for runtime in chosen]
     results = tuple(result for result, _ in ran)
@@ -150,22 +155,25 @@ def replay(
 
 
 def _chosen(
-    artifact: Artifact, named: Sequence[str], *, narrowed: bool
+    artifact: Artifact, named: Sequence[str], *, narrowed: bool, timeout: float | None
 ) -> tuple[list[Runtime], list[str]]:
     """The runtimes to run, and in words what is left out."""
     for name in named:
         registry.runtime(name)
-    chosen, left_out = [], []
+    chosen: list[Runtime] = []
+    left_out: list[tuple[str, str]] = []
     for name in registry.runtime_names():
         runtime = registry.runtime(name)
         if runtime.runs != artifact.target:
             continue
         info = runtime.info()
-        if name in named or (info.available and not narrowed):
-            chosen.append(runtime)
+        unasked = narrowed or getattr(runtime, "on_request", False)
+        if name in named or (info.available and not unasked):
+            strange = subjects.is_strange(artifact)
+            chosen.append(subjects.prepared(name, timeout=timeout, distrust=strange))
         else:
-            left_out.append(f"{name}: {info.reason or 'here, not asked for'}")
-    return chosen, left_out
+            left_out.append((name, info.reason or "here, not asked for"))
+    return chosen, subjects.grouped(left_out)
 
 
 def _run(

@@ -207,22 +207,7 @@ def _runtime(r: RuntimeResult) -> list[str]:
             lines.append(f"    and {_plural(more, 'output')} more")
     elif worst:
         lines.append(f"    at worst, {difference(*worst[0])}")
-    if r.counterexample is not None:
-        lines.append(
-            f"    the smallest input that shows it is {r.counterexample.size} (rows x steps); "
-            "--save-failure PATH keeps it"
-        )
-    return lines + _claims(r)
-
-
-def _claims(r: RuntimeResult) -> list[str]:
-    """What the file claims beyond its outputs: those that hold in one line, others each."""
-    held = [name for name, c in r.checks.items() if not c.problem and c.ratio <= 1]
-    wrong = [f"    not so: {difference(n, c)}" for n, c in r.checks.items() if n not in held]
-    if not held:
-        return wrong
-    numbers = sum(r.checks[name].comparisons for name in held)
-    return [*wrong, f"    held, on {_plural(numbers, 'number')}: {'; '.join(held)}"]
+    return lines
 
 
 def _ledger(ledger: LedgerReport) -> list[str]:
@@ -310,12 +295,14 @@ def conversion(c: Conversion, *, verbose: bool = False) -> str:
 
 
 def runtimes(found: tuple[RuntimeInfo, ...]) -> str:
-    """What `runtimes` prints."""
-    lines = []
+    """What `runtimes` prints: what is here, then what is not, and how to get it."""
+    here = [(r.name, r.version, r.device) for r in found if r.available]
+    lines = ["here", *columns(here, indent=4)]
+    absent: dict[str, list[RuntimeInfo]] = {}
     for r in found:
-        if r.available:
-            lines.append(f"{r.name:<18}{r.version:<12}{r.device}")
-        else:
-            hint = f"; {r.install}" if r.install else ""
-            lines.append(f"{r.name:<18}{'absent':<12}{r.reason}{hint}")
+        if not r.available:
+            absent.setdefault(r.reason, []).append(r)
+    for reason, group in absent.items():
+        lines += ["", *wrapped(f"not here: {reason}", 0)]
+        lines += columns([(r.name, r.install) for r in group], indent=4)
     return "\n".join(lines)

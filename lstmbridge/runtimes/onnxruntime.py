@@ -1,9 +1,9 @@
-"""ONNX Runtime on the CPU and on CUDA. The package is imported when a session is opened.
+"""ONNX Runtime on the CPU, and what its other providers share. Imported when a session is opened.
 
 Hazards that are handled here: an empty batch aborts the process inside the LSTM and GRU kernels
 (1.32), no step does inside GRU's, so feeds with an empty axis are declined before they reach
-them; a CUDA session that silently computes
-on the CPU is refused (see `onnxruntime_placement`). Stated, not handled: what the kernel makes of
+them; a session that silently computes elsewhere than it was asked to
+is refused (see `onnxruntime_providers`). Stated, not handled: what the kernel makes of
 a NaN input depends on the processor (NaN on some, finite numbers on others); TensorFlow always
 gives NaN.
 """
@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -27,20 +25,20 @@ from lstmbridge.contracts import Artifact, Feeds, Outputs, RuntimeInfo
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
-from lstmbridge.runtimes.onnxruntime_placement import (
-    CPU,
-    CUDA,
-    Placed,
-    complaint,
-    placements,
-    reasons_to_decline,
-)
+from lstmbridge.runtimes.onnxruntime_placement import CPU
 
 INSTALL_CPU = "pip install onnxruntime"
-INSTALL_GPU = "pip install onnxruntime-gpu (instead of onnxruntime), with CUDA 12 and cuDNN 9"
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+DISTRIBUTIONS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-windowsml",
+    "onnxruntime-rocm",
+    "onnxruntime-migraphx",
+    "onnxruntime-qnn",
+)
 ABSENT = "onnxruntime is not installed"
-_DRIVER = Path("/proc/driver/nvidia/version")
 FATAL_ONLY = 4
 """ONNX Runtime's log severity: its warnings would reach the user's stderr."""
 _DTYPES: Mapping[str, type[np.generic]] = {
@@ -73,13 +71,6 @@ def installed_version() -> str:
         return ""
     found = [one for name in DISTRIBUTIONS for one in importlib.metadata.distributions(name=name)]
     return found[0].version if found else "unknown"
-
-
-def has_cuda_build() -> bool:
-    """Whether the installed wheel brings the CUDA provider's library."""
-    spec = importlib.util.find_spec("onnxruntime")
-    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
-    return any(any(Path(one, "capi").glob("*onnxruntime_providers_cuda*")) for one in folders)
 
 
 def decline_empty(feeds: Feeds, runtime: str) -> None:
@@ -198,63 +189,13 @@ class OnnxRuntimeCpu:
         return OnnxRuntimeSession(session, self.name, artifact.precision, "cpu")
 
 
-class OnnxRuntimeCuda:
-    """ONNX Runtime's CUDA provider, placement proved. Implements `contracts.Runtime`.
-
-    Args:
-        tf32: let float32 products run in TF32; the session's precision then says ``tf32``.
-    """
-
-    name = "onnxruntime-cuda"
-    runs = "onnx"
-
-    def __init__(self, *, tf32: bool = False) -> None:
-        self._tf32 = tf32
-
-    def info(self) -> RuntimeInfo:
-        """Is there a CUDA build and a driver? Imports nothing; `open` asks the device itself."""
-        version = installed_version()
-        if not version:
-            reason = ABSENT
-        elif not has_cuda_build():
-            reason = f"onnxruntime {version} is a build for the CPU"
-        elif not _DRIVER.exists():
-            reason = "this machine has no NVIDIA driver"
-        else:
-            return RuntimeInfo(self.name, available=True, version=version, device="cuda")
-        return RuntimeInfo(
-            self.name,
-            available=False,
-            version=version,
-            device="cuda",
-            reason=reason,
-            install=INSTALL_GPU,
-        )
-
-    def open(self, subject: Artifact | Model) -> OnnxRuntimeSession:
-        """Load the artifact on the first device, and prove that it computes there.
-
-        Raises:
-            RuntimeUnavailable: no CUDA build, driver or device; or ONNX Runtime computes a
-                part of the network elsewhere: the message names the node.
-        """
-        artifact = onnx_artifact(subject, self.name)
-        refuse_absent(self.info())
-        # TF32 is off unless asked for: it is another precision, with another noise floor
-        provider = (CUDA, {"device_id": "0", "use_tf32": str(int(self._tf32))})
-        with TemporaryDirectory(prefix="lstmbridge-") as folder:
-            profile = Path(folder) / "placement"
-            session = create_session(artifact.path, [provider], self.name, profile)
-            nodes = _profiled(session, artifact, self.name)
-        if complaint(nodes, CUDA, {}):
-            problem = complaint(nodes, CUDA, _reasons(artifact.path))
-            raise RuntimeUnavailable(problem, where=self.name, advice=INSTALL_GPU)
-        precision = "tf32" if self._tf32 and artifact.precision == "float32" else None
-        return OnnxRuntimeSession(session, self.name, precision or artifact.precision, "cuda:0")
-
-
 def create_session(
-    path: Path, providers: list[Any], runtime: str, profile: Path | None = None
+    path: Path,
+    providers: list[Any],
+    runtime: str,
+    profile: Path | None = None,
+    *,
+    memory_pattern: bool = True,
 ) -> Any:
     """An `InferenceSession` that is silent, has one thread and never falls back by itself.
 
@@ -270,6 +211,7 @@ def create_session(
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL_ONLY
+        options.enable_mem_pattern = memory_pattern
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
@@ -279,20 +221,3 @@ def create_session(
         )
         session.disable_fallback()
     return session
-
-
-def _profiled(session: Any, artifact: Artifact, runtime: str) -> tuple[Placed, ...]:
-    """Run one row of one step, and read from the profile where each node ran."""
-    feeds = {
-        spec.name: np.ones([1 if isinstance(n, str) else n for n in spec.shape], spec.dtype)
-        for spec in artifact.signature.inputs
-    }
-    with translated("run the model on the device", runtime):
-        session.run(None, feeds)
-        return placements(json.loads(Path(session.end_profiling()).read_text("utf-8")))
-
-
-def _reasons(path: Path) -> dict[str, str]:
-    import onnx
-
-    return reasons_to_decline(onnx.load(str(path), load_external_data=False).graph.node)

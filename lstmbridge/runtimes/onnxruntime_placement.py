@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CUDA = "CUDAExecutionProvider"
+"""The provider whose refusals are known best; the others are rows of `onnxruntime_providers`."""
 CPU = "CPUExecutionProvider"
 _SUFFIX = "_kernel_time"
 _NUMBERS = frozenset({"float", "float16", "double", "bfloat16"})

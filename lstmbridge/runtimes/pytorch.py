@@ -1,4 +1,4 @@
-"""PyTorch on the CPU and on CUDA, and exported programs on the CPU. Imported when opened.
+"""PyTorch: eager, compiled, exported programs, and on CUDA. Imported when opened.
 
 An artifact is loaded as its user will load it: by the public door `lstmbridge.torch.load`, which
 is looked up by name when it is needed, as any other package's loader is.
@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,11 +94,47 @@ class TorchExport(TorchCpu):
         return replace(info, available=False, reason=reason, install=f"{INSTALL} --upgrade")
 
 
+class TorchCompile(TorchCpu):
+    """`torch.compile` on the CPU; it needs a C++ compiler. In a process of its own, on request."""
+
+    name = "torch-compile"
+    contained = True
+    on_request = True
+
+    def info(self) -> RuntimeInfo:
+        """Are PyTorch and a compiler installed? Imports nothing."""
+        info = super().info()
+        compilers = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
+        if not info.available or any(map(shutil.which, compilers)):
+            return info
+        reason = f"there is no C++ compiler ({', '.join(compilers)})"
+        return replace(info, available=False, reason=reason, install="apt install g++")
+
+    def open(self, subject: Artifact | Model) -> TorchSession:
+        """Load an artifact of the torch target; the first probe compiles it.
+
+        Raises:
+            RuntimeUnavailable: no PyTorch, no compiler, or `subject` is something else.
+        """
+        info = self.info()
+        if not info.available:
+            raise RuntimeUnavailable(info.reason, where=self.name, advice=info.install)
+        module = _module(subject, self)
+        with _translated("compile the module", self.name):
+            import torch
+
+            # sizes as symbols: probes of many sizes, one program
+            compiled = torch.compile(module, dynamic=True)
+        return TorchSession(compiled, _precision(subject), self.name, "cpu")
+
+
 class TorchCuda:
     """PyTorch on the first CUDA device, TF32 off. Implements `contracts.Runtime`."""
 
     name = "torch-cuda"
     runs = "torch"
+    contained = True
+    tf32 = False
 
     def info(self) -> RuntimeInfo:
         """Is there a CUDA build and a driver? Imports nothing; `open` asks the device itself."""
@@ -138,20 +176,32 @@ class TorchCuda:
         module = _module(subject, self)
         with _translated("move the module to the device", self.name):
             module = module.to("cuda:0")
-        return TorchSession(module, _precision(subject), self.name, "cuda:0")
+        precision = _precision(subject)
+        narrowed = self.tf32 and precision == "float32"
+        return TorchSession(module, precision, self.name, "cuda:0", tf32=narrowed)
+
+
+class TorchCudaTf32(TorchCuda):
+    """The same with TF32 on; it is another precision, with another noise floor."""
+
+    name = "torch-cuda-tf32"
+    tf32 = True
 
 
 class TorchSession:
     """A loaded module. Implements `contracts.Session`."""
 
-    def __init__(self, module: Any, precision: str, runtime: str, device: str) -> None:
+    def __init__(
+        self, module: Any, precision: str, runtime: str, device: str, *, tf32: bool = False
+    ) -> None:
         import torch
 
         self._module = module
         self._runtime = runtime
         self._place = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
-        self.precision = precision
+        self._tf32 = tf32
+        self.precision = "tf32" if tf32 else precision
         self.device = device
         if self._place.type == "cuda":
             self.device = f"{device} ({torch.cuda.get_device_name(self._place)})"
@@ -164,7 +214,11 @@ class TorchSession:
         """
         import torch
 
-        with _translated("run the module", self._runtime), torch.inference_mode(), _exactly():
+        with (
+            _translated("run the module", self._runtime),
+            torch.inference_mode(),
+            _products(tf32=self._tf32),
+        ):
             fed = {name: self._tensor(array) for name, array in feeds.items()}
             return {name: _array(tensor) for name, tensor in self._module(**fed).items()}
 
@@ -216,21 +270,21 @@ def _array(tensor: Any) -> Array:
 
 
 @contextmanager
-def _exactly() -> Iterator[None]:
-    """No TF32 and no reduced products; the process's own settings come back."""
+def _products(*, tf32: bool) -> Iterator[None]:
+    """TF32 or full float32, nothing narrower; the process's own settings come back."""
     import torch
 
     cudnn: Any = torch.backends.cudnn
-    precision, tf32 = torch.get_float32_matmul_precision(), cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    cudnn.allow_tf32 = False
+    precision, allowed = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    cudnn.allow_tf32 = tf32
     try:
         with warnings.catch_warnings():
             # which of its kernels PyTorch takes for a projection is nothing a user can act on
             warnings.filterwarnings("ignore", message="LSTM with projections")
             yield
     finally:
-        cudnn.allow_tf32 = tf32
+        cudnn.allow_tf32 = allowed
         torch.set_float32_matmul_precision(precision)
 
 

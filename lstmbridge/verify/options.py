@@ -21,6 +21,8 @@ class VerifyOptions:
         require: names of runtimes that must have run, or the verdict is inconclusive.
         data: the user's own sequences by input name, batch-major; added to the seeded probes.
         tolerance: absolute; replaces what the noise floor allows. None: the noise floor.
+        timeout: seconds for a runtime to load, and for each probe; every runtime is then run in
+            a process of its own. None: those that are known to need one, with ten minutes.
         replicas: least number of perturbed runs behind each noise floor.
         outputs: compare these alone, by name; empty: all that the network has.
         only_data: no seeded probes beside `data`: what was recorded elsewhere cannot be run.
@@ -32,6 +34,7 @@ class VerifyOptions:
     require: tuple[str, ...] = ()
     data: Feeds | None = None
     tolerance: float | None = None
+    timeout: float | None = None
     replicas: int = 8
     outputs: tuple[str, ...] = ()
     only_data: bool = False
@@ -45,6 +48,7 @@ class VerifyOptions:
             "replicas": self.replicas < 1,
             "seed": self.seed < 0,
             "tolerance": tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0),
+            "timeout": self.timeout is not None and not self.timeout > 0,
         }
         for name, is_wrong in wrong.items():
             if is_wrong:
@@ -52,6 +56,8 @@ class VerifyOptions:
                     f"{name} is {getattr(self, name)}",
                     expected="a finite number, not negative"
                     if name in {"seed", "tolerance"}
+                    else "more than 0"
+                    if name == "timeout"
                     else "at least 1",
                     where=f"--{name}",
                 )

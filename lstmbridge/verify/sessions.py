@@ -15,7 +15,7 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Session,
 )
-from lstmbridge.errors import RuntimeUnavailable
+from lstmbridge.errors import RuntimeFailed, RuntimeUnavailable
 from lstmbridge.model.blocks import Model
 from lstmbridge.verify.compare import compare_outputs, passes, worst_of
 from lstmbridge.verify.trials import Trial
@@ -29,12 +29,14 @@ class Subject:
 
     Attributes:
         session: open, or None where the runtime declined; `declined` then says why.
+        failed: it did not decline: it died, hung, or the like.
     """
 
     runtime: Runtime
     thing: Artifact | Model
     session: Session | None
     declined: str = ""
+    failed: bool = False
     observed: list[tuple[Trial, Outputs]] = field(default_factory=list)
 
     @property
@@ -48,7 +50,8 @@ def open_subject(runtime: Runtime, thing: Artifact | Model) -> Subject:
     try:
         return Subject(runtime, thing, runtime.open(thing))
     except RuntimeUnavailable as error:
-        return Subject(runtime, thing, None, declined=str(error))
+        failed = isinstance(error, RuntimeFailed)
+        return Subject(runtime, thing, None, declined=str(error), failed=failed)
 
 
 def judge(subject: Subject, trials: Sequence[Trial], progress: Progress) -> RuntimeResult:
@@ -56,22 +59,24 @@ def judge(subject: Subject, trials: Sequence[Trial], progress: Progress) -> Runt
     start = time.perf_counter()
     name = subject.runtime.name
     if subject.session is None:
-        return _result(subject, UNAVAILABLE, subject.declined, {}, start)
+        status = ERROR if subject.failed else UNAVAILABLE
+        return _result(subject, status, subject.declined, {}, start)
     found: dict[str, list[OutputComparison]] = {}
-    stopped = ""
+    stopped, failed = "", False
     for k, trial in enumerate(trials):
         progress(name, k, len(trials))
         try:
             outputs = subject.session.run(trial.probe.feeds)
         except RuntimeUnavailable as error:
             stopped = f"stopped at probe {trial.probe.name}: {error}"
+            failed = isinstance(error, RuntimeFailed)
             break
         subject.observed.append((trial, outputs))
         for output, one in _compared(subject, trial, outputs).items():
             found.setdefault(output, []).append(one)
     progress(name, len(trials), len(trials))
     worst = {output: worst_of(each) for output, each in found.items()}
-    status, reason = _status(worst, stopped)
+    status, reason = _status(worst, stopped, failed=failed)
     return _result(subject, status, reason, worst, start)
 
 
@@ -82,18 +87,19 @@ def _compared(subject: Subject, trial: Trial, outputs: Outputs) -> dict[str, Out
     return compare_outputs(outputs, trial.expected, trial.allowed, dtypes, trial.probe.name)
 
 
-def _status(worst: Mapping[str, OutputComparison], stopped: str) -> tuple[str, str]:
+def _status(
+    worst: Mapping[str, OutputComparison], stopped: str, *, failed: bool
+) -> tuple[str, str]:
     bad = {name: one for name, one in worst.items() if not passes(one)}
     if bad:
-        return FAIL, "; ".join(complaint(name, one) for name, one in bad.items())
+        return FAIL, "; ".join(_complaint(name, one) for name, one in bad.items())
     if stopped:
         # a runtime that ran nothing was not there; one that stopped half-way is a worry
-        return (ERROR if worst else UNAVAILABLE), stopped
+        return (ERROR if worst or failed else UNAVAILABLE), stopped
     return (PASS, "") if worst else (ERROR, "nothing was compared")
 
 
-def complaint(name: str, one: OutputComparison) -> str:
-    """What is wrong with one comparison, in words."""
+def _complaint(name: str, one: OutputComparison) -> str:
     if one.problem:
         return f"{name}: {one.problem} (probe {one.probe})"
     return (

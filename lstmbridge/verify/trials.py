@@ -148,12 +148,6 @@ def _asked_for(outputs: dict[str, Array], options: VerifyOptions) -> dict[str, A
     return {name: values for name, values in outputs.items() if name in wanted}
 
 
-def trial_of(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial | None:
-    """One more trial, of any probe; None where the oracle itself does not stay finite."""
-    trial = _trial(model, probe, precision, options)
-    return trial if _finite(trial, precision) else None
-
-
 def _calm_trial(
     model: Model, specs: InputSpecs, probe: Probe, precision: str, options: VerifyOptions
 ) -> Trial:

@@ -171,5 +171,5 @@ def test_an_absent_runtime_says_how_to_get_it() -> None:
     here = RuntimeInfo("oracle", available=True, version="1")
     gone = RuntimeInfo("torch", available=False, reason="not here", install="pip install torch")
     text = terminal.runtimes((here, gone))
-    assert "not here; pip install torch" in text
+    assert "not here: not here\n    torch  pip install torch" in text
     assert [r["available"] for r in jsonable.runtimes((here, gone))] == [True, False]

@@ -17,7 +17,13 @@ from lstmbridge.model.blocks import Model, Recurrent
 from lstmbridge.model.cells import GRU
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.runtimes import onnxruntime as room
-from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu, OnnxRuntimeCuda
+from lstmbridge.runtimes import onnxruntime_providers as providers
+from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu
+from lstmbridge.runtimes.onnxruntime_providers import (
+    PROVIDERS,
+    OnnxRuntimeCuda,
+    OnnxRuntimeCudaTf32,
+)
 from lstmbridge.targets.onnx import OnnxTarget
 
 RUNTIMES = [OnnxRuntimeCpu, OnnxRuntimeCuda]
@@ -184,7 +190,8 @@ def test_it_is_silent(artifact, capfd):
 def test_asking_whether_it_is_here_imports_nothing():
     script = (
         "import sys\n"
-        "from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu, OnnxRuntimeCuda\n"
+        "from lstmbridge.runtimes.onnxruntime import OnnxRuntimeCpu\n"
+        "from lstmbridge.runtimes.onnxruntime_providers import OnnxRuntimeCuda\n"
         "print(OnnxRuntimeCpu().info().available, OnnxRuntimeCuda().info().name)\n"
         "print('onnxruntime' in sys.modules, 'onnx' in sys.modules)\n"
     )
@@ -201,7 +208,8 @@ def test_asking_whether_it_is_here_imports_nothing():
 
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_an_absent_package_is_said_with_the_way_to_get_it(artifact, monkeypatch, kind):
-    monkeypatch.setattr(room, "installed_version", str)
+    for module in (room, providers):
+        monkeypatch.setattr(module, "installed_version", str)
     info = kind().info()
     assert (info.available, info.reason) == (False, "onnxruntime is not installed")
     assert info.install.startswith("pip install onnxruntime")
@@ -212,11 +220,11 @@ def test_an_absent_package_is_said_with_the_way_to_get_it(artifact, monkeypatch,
 def test_a_build_without_cuda_and_a_machine_without_a_driver_are_told_apart(
     artifact, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(room, "installed_version", lambda: "1.32.0")
-    monkeypatch.setattr(room, "has_cuda_build", lambda: False)
-    assert "a build for the CPU" in OnnxRuntimeCuda().info().reason
-    monkeypatch.setattr(room, "has_cuda_build", lambda: True)
-    monkeypatch.setattr(room, "_DRIVER", tmp_path / "none")
+    monkeypatch.setattr(providers, "installed_version", lambda: "1.32.0")
+    monkeypatch.setattr(providers, "has_provider", lambda row: False)
+    assert "a build without it" in OnnxRuntimeCuda().info().reason
+    monkeypatch.setattr(providers, "has_provider", lambda row: True)
+    monkeypatch.setattr(providers, "NVIDIA_DRIVER", tmp_path / "none")
     assert "no NVIDIA driver" in OnnxRuntimeCuda().info().reason
     with pytest.raises(RuntimeUnavailable, match="no NVIDIA driver"):
         OnnxRuntimeCuda().open(artifact)
@@ -229,8 +237,8 @@ def pretending(monkeypatch, tmp_path):
 
     driver = tmp_path / "driver"
     driver.touch()
-    monkeypatch.setattr(room, "has_cuda_build", lambda: True)
-    monkeypatch.setattr(room, "_DRIVER", driver)
+    monkeypatch.setattr(providers, "has_provider", lambda row: True)
+    monkeypatch.setattr(providers, "NVIDIA_DRIVER", driver)
     real, asked = onnxruntime.InferenceSession, []
 
     def quietly(path, options, providers, **kwargs):
@@ -259,30 +267,81 @@ def test_what_makes_a_provider_decline_a_node_is_named(artifact, pretending):
         OnnxRuntimeCuda().open(artifact)
 
 
-@pytest.mark.parametrize(("tf32", "option"), [(False, "0"), (True, "1")])
+@pytest.mark.parametrize(("kind", "option"), [(OnnxRuntimeCuda, "0"), (OnnxRuntimeCudaTf32, "1")])
 def test_tf32_is_off_unless_asked_for_and_the_cpu_is_never_a_fallback(
-    artifact, pretending, tf32, option
+    artifact, pretending, kind, option
 ):
     with pytest.raises(RuntimeUnavailable):
-        OnnxRuntimeCuda(tf32=tf32).open(artifact)
+        kind().open(artifact)
     [([(name, options)], kwargs)] = pretending
     assert name == "CUDAExecutionProvider"
     assert options["use_tf32"] == option
     assert kwargs == {"enable_fallback": 0}
 
 
-@pytest.mark.parametrize(("tf32", "precision"), [(False, "float32"), (True, "tf32")])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [(OnnxRuntimeCuda, "float32"), (OnnxRuntimeCudaTf32, "tf32")]
+)
 def test_a_session_whose_every_node_ran_on_the_device_is_taken(
-    artifact, pretending, monkeypatch, tf32, precision
+    artifact, pretending, monkeypatch, kind, precision
 ):
     """The profile is rewritten to say CUDA: what is tested is that it, and only it, decides."""
-    real = room.placements
+    real = providers.placements
     told = lambda events: real(  # noqa: E731
         [{**e, "args": {**e["args"], "provider": "CUDAExecutionProvider"}} for e in events]
     )
-    monkeypatch.setattr(room, "placements", told)
-    with OnnxRuntimeCuda(tf32=tf32).open(artifact) as session:
+    monkeypatch.setattr(providers, "placements", told)
+    with kind().open(artifact) as session:
         assert (session.device, session.precision) == ("cuda:0", precision)
+        assert session.run(feeds())["layer0_h"].shape == (2, 2)
+
+
+@pytest.mark.parametrize("row", PROVIDERS.values(), ids=lambda row: row.name)
+def test_every_provider_of_the_table_is_asked_for_alone_and_proved_by_the_profile(
+    artifact, pretending, row
+):
+    runtime = providers.Accelerated(row)
+    assert runtime.info().device == row.device
+    with pytest.raises(RuntimeUnavailable, match=f"asked for {row.provider}") as caught:
+        runtime.open(artifact)
+    assert "the LSTM node 'layer0' on CPUExecutionProvider" in str(caught.value)
+    [([(name, options)], kwargs)] = pretending
+    assert (name, kwargs) == (row.provider, {"enable_fallback": 0})
+    assert options == row.options
+
+
+def test_a_provider_is_known_by_its_library_or_its_wheel(monkeypatch):
+    cuda, directml = PROVIDERS["onnxruntime-cuda"], PROVIDERS["onnxruntime-directml"]
+    names = ("libonnxruntime.so.1.32.0", "libonnxruntime_providers_cuda.so")
+    monkeypatch.setattr(providers, "library_names", lambda: names)
+    assert providers.has_provider(cuda)
+    assert not providers.has_provider(PROVIDERS["onnxruntime-tensorrt"])
+    assert not providers.has_provider(directml)
+    wheels = {"onnxruntime-directml": [object()]}
+    monkeypatch.setattr(
+        providers.importlib.metadata, "distributions", lambda name: wheels.get(name, [])
+    )
+    assert providers.has_provider(directml)
+    assert not providers.has_provider(PROVIDERS["onnxruntime-qnn"])
+
+
+def test_no_float32_row_leaves_a_narrower_default_of_its_vendor_on():
+    for row in PROVIDERS.values():
+        if row.nvidia and row.precision == "float32":
+            switched_off = row.options.get("use_tf32") == "0"
+            assert switched_off or row.environment == {"NVIDIA_TF32_OVERRIDE": "0"}, row.name
+    assert PROVIDERS["onnxruntime-openvino"].options["precision"] == "FP32"
+    assert PROVIDERS["onnxruntime-tensorrt"].options["trt_fp16_enable"] == "0"
+
+
+def test_a_provider_that_is_there_and_computes_the_network_is_believed(artifact):
+    """OpenVINO's is the one that needs no device; run where its wheel is installed."""
+    runtime = providers.OnnxRuntimeOpenVino()
+    info = runtime.info()
+    if not info.available:
+        pytest.skip(info.reason)
+    with runtime.open(artifact) as session:
+        assert (session.device, session.precision) == ("cpu", "float32")
         assert session.run(feeds())["layer0_h"].shape == (2, 2)
 
 
