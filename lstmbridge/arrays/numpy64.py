@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,24 @@ SELU_ALPHA = 1.67326319217681884765625
 SELU_GAMMA = 1.05070102214813232421875
 
 
+def product(a: Array, b: Array) -> Array:
+    """A times b; a matrix b is gone through once, not once for each step of a.
+
+    Args:
+        a: (..., n).
+        b: (n, m), or as `numpy.matmul` takes it.
+    """
+    if a.ndim > 2 and b.ndim == 2:
+        rows = np.asarray(np.matmul(a.reshape(-1, a.shape[-1]), b))
+        return rows.reshape(*a.shape[:-1], b.shape[-1])
+    return np.asarray(np.matmul(a, b))
+
+
 class Float64:
     """Implements `Namespace` for float64 arrays. Stateless."""
+
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    """What it computes in."""
 
     def constant(self, value: Array | float) -> Array:
         """Widened to float64, exactly."""
@@ -22,7 +39,7 @@ class Float64:
 
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Namespace`; likewise below."""
-        return np.asarray(np.matmul(a, b))
+        return product(a, b)
 
     def add(self, a: Array, b: Array) -> Array:
         """Sum."""

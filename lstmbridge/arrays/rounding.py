@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA, Float64
+from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA, Float64, product
 from lstmbridge.gates import Array
 
 UNIT_ROUNDING: Mapping[str, float] = {
@@ -35,6 +35,9 @@ class Rounding(Float64):
     def __init__(self, precision: str, seed: int) -> None:
         self._unit = UNIT_ROUNDING[precision]
         self._random = np.random.default_rng(seed)
+        # how much a product may err needs no more digits than these
+        wide = precision == "float64"
+        self._size_type = np.dtype(np.float64 if wide else np.float32)
         self._sizes: list[tuple[Array, Array]] = []
 
     def _err(self, a: Array) -> Array:
@@ -46,16 +49,17 @@ class Rounding(Float64):
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Errs by the unit times the sum of absolute products, and once more as an element."""
-        spread = np.matmul(np.abs(a), self._size(b)) * self._unit
+        spread = product(np.abs(a).astype(self._size_type), self._size(b)) * self._unit
         noise = self._random.uniform(-1.0, 1.0, size=spread.shape)
-        return self._err(np.matmul(a, b) + noise * spread)
+        return self._err(product(a, b) + noise * spread)
 
     def _size(self, b: Array) -> Array:
         """|b|, remembered for the last two: a cell's weights come back at every step."""
         for known, size in self._sizes:
             if known is b:
                 return size
-        self._sizes = [(b, np.abs(b)), *self._sizes[:1]]
+        size = np.abs(b, out=np.empty(b.shape, self._size_type), casting="same_kind")
+        self._sizes = [(b, size), *self._sizes[:1]]
         return self._sizes[0][1]
 
     def add(self, a: Array, b: Array) -> Array:

@@ -23,6 +23,7 @@ from lstmbridge.model.blocks import (
     Recurrent,
     Residual,
 )
+from lstmbridge.model.cells import Cell
 from lstmbridge.model.equations import Step, bind
 from lstmbridge.model.equations.wrappers import dense, highway, weights_of_block
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
@@ -32,6 +33,14 @@ Wrap = Callable[[Layer, Step[Array]], Step[Array]]
 
 Trace = dict[tuple[str, str], list[Array]]
 """(layer name, gate) -> its value (batch, units) at each step, in processing order."""
+
+
+class Library(Float64):
+    """An interpreter that brings a cell's numbers itself, joined and widened as it likes."""
+
+    def weights(self, cell: Cell) -> Mapping[str, Array]:
+        """By the names of `equations.arrays_of`, as the interpreter's own arrays."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -66,7 +75,8 @@ class Run:
 
     def _recurrent(self, x: Array, backward: bool) -> Array:
         layer = self.layers.pop(0)
-        bound = bind(self.ops, layer.cell)
+        own = self.ops.weights(layer.cell) if isinstance(self.ops, Library) else None
+        bound = bind(self.ops, layer.cell, own)
         if self.wrap is not None:
             bound = self.wrap(layer, bound)
         if backward:
@@ -74,11 +84,12 @@ class Run:
         time, batch = x.shape[:2]
         state = {
             name: np.asarray(
-                self.feeds.get(layer.initial_name(name), np.zeros((batch, width))), np.float64
+                self.feeds.get(layer.initial_name(name), np.zeros((batch, width))),
+                self.ops.dtype,
             )
             for name, width in layer.cell.state_sizes.items()
         }
-        outputs = np.zeros((time, batch, layer.cell.output_size))
+        outputs = np.zeros((time, batch, layer.cell.output_size), self.ops.dtype)
         z = bound.input_product(x)
         for t in range(time):
             output, new = bound.step(z[t], state, self._tap(layer))
@@ -127,7 +138,7 @@ def forward(
     wrap: Wrap | None = None,
     trace: Trace | None = None,
 ) -> dict[str, Array]:
-    """Run `model` and return all its outputs by artifact name, in float64.
+    """Run `model` and return all its outputs by artifact name, in float64 (or as `ops` does).
 
     Args:
         model: the network.
@@ -140,11 +151,12 @@ def forward(
     Returns:
         ``outputs`` (batch, time, features) and ``<layer>_<state>`` (batch, width).
     """
-    x = np.asarray(feeds[INPUTS], np.float64).transpose(1, 0, 2)
+    ops = Float64() if ops is None else ops
+    x = np.asarray(feeds[INPUTS], ops.dtype).transpose(1, 0, 2)
     lengths = feeds.get(SEQUENCE_LENGTH)
     run = Run(
         layers=list(model.layers),
-        ops=Float64() if ops is None else ops,
+        ops=ops,
         lengths=None if lengths is None else np.asarray(lengths, np.int64),
         feeds=feeds,
         wrap=wrap,

@@ -27,8 +27,11 @@ from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.contracts import Feeds, Outputs
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
-from lstmbridge.model.forward import Wrap, forward
+from lstmbridge.model.cells import Cell
+from lstmbridge.model.equations import weights_of
+from lstmbridge.model.forward import Library, Wrap, forward
 from lstmbridge.model.signature import INPUTS, OUTPUTS
+from lstmbridge.verify.numbers import Shelf
 
 CONSTANT = 3.0
 WINDOW = 2
@@ -56,15 +59,22 @@ def largest(precision: str) -> float:
     return float(ml_dtypes.finfo(_STORED[precision]).max)  # type: ignore[no-untyped-call]
 
 
-class StoredRounding(Rounding):
+class StoredRounding(Rounding, Library):
     """`Rounding` whose constants are first stored in the precision's own type.
 
     The identity when the source's weights fit; the true loss when an artifact is narrower.
     """
 
-    def __init__(self, precision: str, seed: int) -> None:
+    def __init__(self, precision: str, seed: int, shelf: Shelf | None = None) -> None:
         super().__init__(precision, seed)
         self._stored = _STORED[precision]
+        self._shelf = shelf
+
+    def weights(self, cell: Cell) -> Mapping[str, Array]:
+        """From the shelf where storing them loses nothing."""
+        if self._shelf is not None and np.can_cast(cell.dtype, self._stored):
+            return self._shelf.weights(cell)
+        return {name: self.constant(array) for name, array in weights_of(cell).items()}
 
     def constant(self, value: Array | float) -> Array:
         """Narrowed, then widened exactly."""
@@ -116,7 +126,14 @@ def run_model(
 
 
 def noise_floor(
-    run: Runner, feeds: Feeds, expected: Outputs, precision: str, *, seed: int, replicas: int
+    run: Runner,
+    feeds: Feeds,
+    expected: Outputs,
+    precision: str,
+    *,
+    seed: int,
+    replicas: int,
+    shelf: Shelf | None = None,
 ) -> Floor:
     """Measure the floor of `precision` for one probe.
 
@@ -127,13 +144,14 @@ def noise_floor(
         precision: a key of `arrays.UNIT_ROUNDING`.
         seed: of the rounding errors.
         replicas: at least so many perturbed runs.
+        shelf: the weights of the network that `run` runs.
     """
     batch = feeds[INPUTS].shape[0]
     narrowest = min(values.shape[-1] for values in expected.values())
     wanted = max(-(-_SAMPLES // (batch * narrowest)), -(-_TRAJECTORIES // batch))
     replicas = max(replicas, wanted)
     tiled = {name: np.concatenate([array] * replicas) for name, array in feeds.items()}
-    runs = run(tiled, StoredRounding(precision, seed))
+    runs = run(tiled, StoredRounding(precision, seed, shelf))
     straying, allowed, chaos = {}, {}, []
     for name, values in expected.items():
         perturbed = runs[name].reshape(replicas, *values.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.data import data_probe
 from lstmbridge.verify.faults import Fault, planted_faults
 from lstmbridge.verify.noise import largest, noise_floor, run_model
+from lstmbridge.verify.numbers import WORTH_A_SKETCH, Oracle, Shelf, Sketch, size_of
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import (
     InputSpecs,
@@ -34,6 +35,9 @@ EXPLOSION = 1e4
 between exact 0 and 1, and single roundings decide which."""
 _MEASURED = 50.0
 """Faults caught by less than this are measured on every probe, so that the weakest is true."""
+_PLAIN = 1000.0
+"""What float32 shows to depart by more than this many times the floor needs no second look: its
+own errors are about one floor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,22 @@ class Experiment:
     infinite: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all trials of an experiment share."""
+
+    model: Model
+    specs: InputSpecs
+    precision: str
+    options: VerifyOptions
+    shelf: Shelf
+
+    def sketch(self) -> Sketch | None:
+        """For a first look at faults, where it is worth it and the precision leaves room."""
+        fine = self.precision == "float64" or size_of(self.model) < WORTH_A_SKETCH
+        return None if fine else Sketch()
+
+
 @dataclass
 class _Sighting:
     """How far one fault has been seen to depart: over all trials so far."""
@@ -98,16 +118,17 @@ def design(
     probes = [] if options.only_data else seeded_probes(model, specs, options)
     if options.data is not None:
         probes.append(data_probe(specs, options.data))
+    setting = _Setting(model, specs, precision, options, Shelf(model))
     trials = []
     for k, probe in enumerate(probes):
         progress("oracle", k, len(probes))
-        trials.append(_calm_trial(model, specs, probe, precision, options))
+        trials.append(_calm_trial(setting, probe))
     progress("oracle", len(probes), len(probes))
     finite = [trial for trial in trials if _finite(trial, precision)]
     if len(finite) < len(trials):
         bad = next(trial.probe.name for trial in trials if trial not in finite)
         return Experiment(tuple(finite), FaultReport(0, 0), infinite=bad)
-    return _with_faults(model, specs, precision, options, finite, progress)
+    return _with_faults(setting, finite, progress)
 
 
 def _finite(trial: Trial, precision: str) -> bool:
@@ -123,10 +144,11 @@ def _calm(trial: Trial, precision: str) -> bool:
     return not trial.chaotic and size <= bound and _finite(trial, precision)
 
 
-def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -> Trial:
-    run = partial(run_model, model)
+def _trial(setting: _Setting, probe: Probe) -> Trial:
+    precision, options = setting.precision, setting.options
+    run = partial(run_model, setting.model)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = _asked_for(run(probe.feeds), options)
+        expected = _asked_for(run(probe.feeds, Oracle(setting.shelf)), options)
         floor = noise_floor(
             run,
             probe.feeds,
@@ -134,6 +156,7 @@ def _trial(model: Model, probe: Probe, precision: str, options: VerifyOptions) -
             precision,
             seed=options.seed,
             replicas=options.replicas,
+            shelf=setting.shelf,
         )
     allowed = floor.allowed
     if options.tolerance is not None:
@@ -148,46 +171,38 @@ def _asked_for(outputs: dict[str, Array], options: VerifyOptions) -> dict[str, A
     return {name: values for name, values in outputs.items() if name in wanted}
 
 
-def _calm_trial(
-    model: Model, specs: InputSpecs, probe: Probe, precision: str, options: VerifyOptions
-) -> Trial:
+def _calm_trial(setting: _Setting, probe: Probe) -> Trial:
     """The trial of a probe, halved until it neither explodes nor is decided by rounding.
 
     The user's own sequences, and those of an artifact with a fixed time axis, stay whole.
     """
-    trial = _trial(model, probe, precision, options)
-    time = next(spec.shape[1] for spec in specs if spec.name == INPUTS)
-    while not _calm(trial, precision) and trial.probe.steps > 1:
+    trial = _trial(setting, probe)
+    time = next(spec.shape[1] for spec in setting.specs if spec.name == INPUTS)
+    while not _calm(trial, setting.precision) and trial.probe.steps > 1:
         if probe.own or isinstance(time, int):
             break
-        trial = _trial(model, shortened(trial.probe, trial.probe.steps // 2), precision, options)
+        trial = _trial(setting, shortened(trial.probe, trial.probe.steps // 2))
     return trial
 
 
-def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
-    model: Model,
-    specs: InputSpecs,
-    precision: str,
-    options: VerifyOptions,
-    trials: list[Trial],
-    progress: Progress,
-) -> Experiment:
-    faults = planted_faults(model, [spec.name for spec in specs])
+def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> Experiment:
+    faults = planted_faults(setting.model, [spec.name for spec in setting.specs])
+    look = partial(_look, oracle=Oracle(setting.shelf), sketch=setting.sketch())
     seen = {fault.name: _Sighting() for fault in faults}
     for k, fault in enumerate(faults):
         progress("faults", k, len(faults))
-        _look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
+        look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
     progress("faults", len(faults), len(faults))
     open_ = [f for f in faults if not f.idle and seen[f.name].ratio <= MARGIN]
-    if open_ and options.only_data:
-        _could_be_seen(model, specs, precision, options, {f: seen[f.name] for f in open_})
+    if open_ and setting.options.only_data:
+        _could_be_seen(setting, {f: seen[f.name] for f in open_}, look)
     elif open_:
-        for probe in stronger_probes(model, specs, options):
-            trial = _calm_trial(model, specs, probe, precision, options)
-            if not _finite(trial, precision):
+        for probe in stronger_probes(setting.model, setting.specs, setting.options):
+            trial = _calm_trial(setting, probe)
+            if not _finite(trial, setting.precision):
                 continue
             for fault in open_:
-                _look(fault, seen[fault.name], [trial], until=MARGIN)
+                look(fault, seen[fault.name], [trial], until=MARGIN)
             found = [fault for fault in open_ if seen[fault.name].ratio > MARGIN]
             if found:
                 # what it could catch counts only if the runtimes are run on it, too
@@ -195,22 +210,18 @@ def _with_faults(  # noqa: PLR0917 - what `design` was given, and its trials
                 open_ = [fault for fault in open_ if fault not in found]
             if not open_:
                 break
-    return Experiment(tuple(trials), _report(seen, precision))
+    return Experiment(tuple(trials), _report(seen, setting.precision))
 
 
 def _could_be_seen(
-    model: Model,
-    specs: InputSpecs,
-    precision: str,
-    options: VerifyOptions,
-    open_: Mapping[Fault, _Sighting],
+    setting: _Setting, open_: Mapping[Fault, _Sighting], look: Callable[..., None]
 ) -> None:
     """Whether other data than the user's would show these faults: then they are missed here."""
-    for probe in seeded_probes(model, specs, options):
-        trial = _calm_trial(model, specs, probe, precision, options)
-        for fault, sighting in open_.items() if _finite(trial, precision) else ():
+    for probe in seeded_probes(setting.model, setting.specs, setting.options):
+        trial = _calm_trial(setting, probe)
+        for fault, sighting in open_.items() if _finite(trial, setting.precision) else ():
             elsewhere = _Sighting()
-            _look(fault, elsewhere, [trial], until=MARGIN)
+            look(fault, elsewhere, [trial], until=MARGIN)
             sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
 
 
@@ -218,17 +229,40 @@ def _by_cost(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda t: (t.probe.steps < 2, t.probe.steps * t.probe.batch))
 
 
-def _look(fault: Fault, sighting: _Sighting, trials: Sequence[Trial], until: float) -> None:
-    """Run the fault on one trial after the other until it stands out by more than `until`."""
+def _look(
+    fault: Fault,
+    sighting: _Sighting,
+    trials: Sequence[Trial],
+    *,
+    until: float,
+    oracle: Oracle,
+    sketch: Sketch | None,
+) -> None:
+    """Run the fault on one trial after the other until it stands out by more than `until`.
+
+    Where a sketch in float32 shows it so far out that float32's own errors are nothing beside
+    it, that is its distance; else it is run in float64.
+    """
     for trial in trials:
-        with np.errstate(over="ignore", invalid="ignore"):
-            wrong = fault.run(trial.probe.feeds)
-        sighting.ratio = max(sighting.ratio, departure(wrong, trial.expected, trial.allowed))
-        sighting.floor_ratio = max(
-            sighting.floor_ratio, departure(wrong, trial.expected, trial.floor)
-        )
+        ratio, floor_ratio = 0.0, 0.0
+        if sketch is not None:
+            ratio, floor_ratio = _distances(fault, trial, sketch)
+        if not (_PLAIN < ratio < np.inf and _PLAIN < floor_ratio < np.inf):
+            ratio, floor_ratio = _distances(fault, trial, oracle)
+        sighting.ratio = max(sighting.ratio, ratio)
+        sighting.floor_ratio = max(sighting.floor_ratio, floor_ratio)
         if sighting.ratio > until:
             return
+
+
+def _distances(fault: Fault, trial: Trial, ops: Oracle | Sketch) -> tuple[float, float]:
+    """How far the fault departs, as multiples of what is allowed and of the noise floor."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        wrong = fault.run(trial.probe.feeds, ops)
+    return (
+        departure(wrong, trial.expected, trial.allowed),
+        departure(wrong, trial.expected, trial.floor),
+    )
 
 
 def departure(actual: Outputs, expected: Outputs, allowed: Mapping[str, Array]) -> float:
