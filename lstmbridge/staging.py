@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lstmbridge.errors import UsageError
+from lstmbridge.errors import LstmBridgeError, UsageError
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -98,6 +98,17 @@ def refuse_clashes(written: Sequence[Path], read: Sequence[Path]) -> None:
                 )
 
 
+def _name_the_destination(error: LstmBridgeError, folder: Path, destination: Path) -> None:
+    """Let `error` speak of the path that the user gave, not of the folder that is on its way."""
+
+    def told(text: str) -> str:
+        return text.replace(f"{folder}{os.sep}", "" if plain else f"{destination}{os.sep}")
+
+    plain = str(destination) == "."
+    error.read, error.expected = told(error.read), told(error.expected)
+    error.where, error.advice = told(error.where), told(error.advice)
+
+
 @contextmanager
 def staged(final: Path, *, force: bool) -> Iterator[Staged]:
     """Yield a `Staged` for `final`; whatever was not committed is removed on the way out.
@@ -120,6 +131,10 @@ def staged(final: Path, *, force: bool) -> Iterator[Staged]:
             where=f"output {final}",
             advice="make room or name another folder with -o; nothing was left behind",
         ) from error
+    except LstmBridgeError as error:
+        if folder is not None:
+            _name_the_destination(error, folder, final.parent)
+        raise
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

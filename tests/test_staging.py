@@ -115,3 +115,28 @@ def test_two_outputs_may_not_share_a_name(tmp_path: Path) -> None:
 
 def test_outputs_with_names_of_their_own_are_fine(tmp_path: Path) -> None:
     refuse_clashes([tmp_path / "m.onnx", tmp_path / "m.json"], [tmp_path / "model.ckpt.index"])
+
+
+def test_an_error_on_the_way_names_the_path_that_was_given(tmp_path: Path) -> None:
+    def refuse() -> None:
+        with staged(tmp_path / "m.onnx", force=False) as stage:
+            raise UsageError(f"{stage.path} is odd", where=str(stage.path))
+
+    with pytest.raises(UsageError) as caught:
+        refuse()
+    assert caught.value.where == str(tmp_path / "m.onnx")
+    assert str(caught.value).startswith(f"{tmp_path / 'm.onnx'} is odd")
+
+
+def test_an_error_about_a_file_in_the_current_folder_names_it_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse() -> None:
+        with staged(Path("m.onnx"), force=False) as stage:
+            raise UsageError("odd", where=str(stage.path))
+
+    with pytest.raises(UsageError) as caught:
+        refuse()
+    assert caught.value.where == "m.onnx"

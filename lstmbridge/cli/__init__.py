@@ -2,7 +2,7 @@
 
 Exit codes: 0 done and verified; 1 mismatch; 2 usage; 3 inconclusive, or a required runtime is
 absent; 4 the source cannot be read; 5 not recognised; 6 a fact is missing or contradicted; 7 the
-target cannot express it; 70 a defect of lstmbridge itself.
+target cannot express it; 70 a defect of lstmbridge itself; 130 and 143 interrupted, terminated.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lstmbridge.cli.diagnose import diagnose
 from lstmbridge.cli.golden import golden
 from lstmbridge.cli.printing import Printer, echo
 from lstmbridge.cli.reports import Reports
+from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import jsonable, terminal
@@ -34,7 +35,11 @@ class _Door(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with orderly_exit():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            echo("interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from stop
         except LstmBridgeError as error:
             if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
