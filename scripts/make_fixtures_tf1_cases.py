@@ -28,6 +28,7 @@ from make_fixtures_tf1_nets import (
     with_adam,
     with_adam_and_average,
 )
+from make_fixtures_tf1_states import INITIAL_STATES
 
 # --- the cases ---------------------------------------------------------------------------------
 
@@ -419,4 +420,5 @@ CASES = (
         what="W_F_diag, W_P_0 in a V1 file",
     ),
     *OTHER_KINDS,
+    *INITIAL_STATES,
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from lstmbridge.adapters.beginnings import unread
 from lstmbridge.adapters.dialects import Path
 from lstmbridge.adapters.facts import check_hints, open_to
 from lstmbridge.adapters.leftovers import reasons
@@ -64,8 +65,11 @@ class TensorFlow1Adapter:
         around = {s.name for d in drafts for w in d.all_wraps() for s in w.stored.values()}
         others = {name: s for name, s in others.items() if name not in around}
         seen = _survey(drafts, others, hints, graph)
-        known = Known(hints, seen.room(hints), variables.averaged, seen.told)
+        in_graph = {n: s for s in variables.weights.values() for n in s.in_graph}
+        known = Known(hints, seen.room(hints), variables.averaged, seen.told, in_graph)
         built = [build_part(draft, seen.names[draft.path], known) for draft in seen.good]
+        taken = {name for b in built for layer in b.part.variables.values() for name in layer}
+        others = {name: s for name, s in others.items() if not taken.issuperset(s.sources)}
         refusals = tuple(
             NoMatch(seen.names[draft.path], _in_a_line(problem))
             for draft in seen.drafts
@@ -75,7 +79,7 @@ class TensorFlow1Adapter:
             parts=tuple(b.part for b in built),
             ignored=(*reasons(others.values()), *variables.ignored),
             refusals=refusals,
-            warnings=_warnings(built, seen, () if hints.select else refusals, variables),
+            warnings=_warnings(built, seen, others, () if hints.select else refusals, variables),
         )
 
 
@@ -177,10 +181,15 @@ def _selected(
 
 
 def _warnings(
-    built: list[Built], seen: _Survey, refusals: tuple[NoMatch, ...], variables: Variables
+    built: list[Built],
+    seen: _Survey,
+    others: Mapping[str, Stored],
+    refusals: tuple[NoMatch, ...],
+    variables: Variables,
 ) -> tuple[str, ...]:
     said = [text for b in built for text in b.warnings]
-    said += [text for d in seen.good for text in seen.around[d.path].remarks]
+    said += [text for d in seen.good for text in look_around(d, others).remarks]
+    said += [begins for d in seen.good if d.scope not in seen.told for begins in unread(d, others)]
     used = {s.name for d in seen.good for site in d.sites() for s in (site.stored or {}).values()}
     if used & variables.averages:
         said.append(

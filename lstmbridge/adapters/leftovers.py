@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.contracts import Ignored
 
+_STATE = r"(?i)(^|/|_)init(ial)?_?(state|hidden|[hc](_|$))|(^|/|_)(h|c|state)_?(0|init(ial)?)(_|$)"
 _Row = tuple[str, "int | None", str]
 
 # (pattern searched in the last two segments, number of axes or None for any, reason)
@@ -29,7 +30,7 @@ _REASONS: tuple[_Row, ...] = (
     (r"(?i)softmax|logit|output|proj|fully_connected|dense|linear|(^|/)fc", None, "dense layer"),
     (r"(?i)(kernel|weights|Matrix)$", 2, "weights of another layer (dense, probably)"),
     (r"(?i)(bias|biases|Bias)$", 1, "bias of another layer"),
-    (r"(?i)initial_?state|init_state|(^|/)(h0|c0)$", None, "a state, learned or kept"),
+    (_STATE, None, "a state, learned or kept"),
 )
 
 
@@ -40,6 +41,11 @@ def reasons(strays: Iterable[Stored]) -> tuple[Ignored, ...]:
         for stored in strays
         for source in stored.sources
     )
+
+
+def is_state(stored: Stored) -> bool:
+    """Whether a variable is called as an initial state."""
+    return _reason(stored) == "a state, learned or kept"
 
 
 def _reason(stored: Stored) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lstmbridge.adapters.beginnings import StoredRow, facts_begun, rows_of, sources_of_states
 from lstmbridge.adapters.dialects import (
     BIDIRECTIONAL_SCOPES,
     LATEST,
@@ -22,7 +23,7 @@ from lstmbridge.adapters.wrappers import in_sequence
 from lstmbridge.contracts import Hints, Part, TensorRef
 from lstmbridge.errors import FactConflict, FactMissing
 from lstmbridge.gates import Weights
-from lstmbridge.graph.findings import Query
+from lstmbridge.graph.findings import Query, State
 from lstmbridge.model.blocks import Bidirectional, Block, Dense, Model, Recurrent, Residual
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -37,12 +38,14 @@ class Known:
         room: the given options that are meant for some cell (`facts.open_to`).
         averaged: the variables that are averages.
         told: what a graph says, by the drafts' scopes.
+        in_graph: the source's variables by the names that a graph has for them.
     """
 
     hints: Hints
     room: frozenset[str]
     averaged: frozenset[str]
     told: Mapping[str, Testimony]
+    in_graph: Mapping[str, Stored] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -53,11 +56,13 @@ class _Workshop:
     room: frozenset[str]
     averaged: frozenset[str]
     told: Testimony | None
+    in_graph: Mapping[str, Stored] = field(default_factory=dict)
     resolved: dict[str, Resolved] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     sites: dict[int, Site] = field(default_factory=dict)
     residual: int = 0
     could_be_residual: bool = False
+    doubts: list[str] = field(default_factory=list)
 
     def block(self, draft: Draft, *, repeat: bool = True) -> Block:
         """The model's block of a draft; `repeat`: ``--layers`` may repeat its one cell."""
@@ -69,7 +74,7 @@ class _Workshop:
             return in_sequence(*(self.block(inner, repeat=False) for inner in draft.stack))
         told = self._told(draft)
         if told is not None:
-            layers = [self._layer(leaf, added) for leaf, added in told]
+            layers = [self._layer(*layer) for layer in told]
             block = _with_spans(layers, self._spans(draft))
             return block if draft.cell is not None else self._wrapped(block, draft)
         leaves = list(draft.leaves())
@@ -103,8 +108,8 @@ class _Workshop:
         whole = in_sequence(block, *above)
         return whole if draft is leaf else self._wrapped(whole, draft)
 
-    def _told(self, draft: Draft) -> list[tuple[Draft, bool]] | None:
-        """The layers as a graph has them: order, sharing, residuals."""
+    def _told(self, draft: Draft) -> list[tuple[Draft, bool, Mapping[str, State]]] | None:
+        """The layers as a graph has them: order, sharing, residuals, how states begin."""
         if self.told is None:
             return None
         leaves = {leaf.cell.scope: leaf for leaf in draft.leaves() if leaf.cell is not None}
@@ -116,19 +121,27 @@ class _Workshop:
                 where=draft.scope,
                 advice="leave --layers out",
             )
-        return [(leaves[x], r) for x, r in zip(chain.layers, chain.residual, strict=True)]
+        layers = zip(chain.layers, chain.residual, chain.initial, strict=True)
+        return [(leaves[scope], added, begins) for scope, added, begins in layers]
 
     def _spans(self, draft: Draft) -> Sequence[tuple[int, int]]:
         """Residuals around several layers, as a graph has them."""
         first = next(draft.sites()).scope
         return () if self.told is None else self.told.chains[first].spans
 
-    def _layer(self, leaf: Draft, added: bool | None) -> Block:
-        """A layer; `added`: whether a graph adds its input to its output, None where unknown."""
+    def _layer(
+        self, leaf: Draft, added: bool | None, begins: Mapping[str, State] | None = None
+    ) -> Block:
+        """A layer; a graph says whether it adds its input, and what its states begin with."""
         site = leaf.cell
         if site is None:
             raise ValueError(f"{leaf.scope} is no cell")
-        block: Block = Recurrent(self._cell(site))
+        cell = self._cell(site)
+        rows: dict[str, StoredRow] = {}
+        if begins and self.told is not None:
+            rows, doubts = rows_of(begins, site.scope, cell, self.in_graph, self.told.where)
+            self.doubts += doubts
+        block: Block = Recurrent(cell, rows)
         front = site.front
         if front is not None:
             block = in_sequence(front, block)
@@ -228,13 +241,13 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
         FactConflict: a hint contradicts names, shapes or the graph. FactMissing: ``--ema``.
     """
     told, hints = known.told.get(draft.scope), known.hints
-    shop = _Workshop(hints, known.room, known.averaged, told)
+    shop = _Workshop(hints, known.room, known.averaged, told, known.in_graph)
     root = shop.block(draft)
     facts = _network_facts(shop, draft)
     model = Model(name, root, facts)
-    model = Model(name, root, {**facts, **_facts_around(model)})
+    model = Model(name, root, {**facts, **_facts_around(model), **facts_begun(model)})
     doubts = [] if told and told.chained else [*draft.all_remarks(of_pairs=told is None)]
-    doubts += told.remarks if told else ()
+    doubts += [*(told.remarks if told else ()), *shop.doubts]
     for resolved in shop.resolved.values():
         doubts += resolved.doubts
     for site in shop.sites.values():
@@ -354,6 +367,7 @@ def _variables(model: Model, shop: _Workshop, draft: Draft) -> dict[str, tuple[s
             for name in _sources(shop.sites[id(layer.cell)].tensors, of_tensor)
             if name not in taken
         )
+        + sources_of_states(layer)
         for layer in model.layers
     }
     return {**layers, **around}

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from lstmbridge.adapters import disputes
+from lstmbridge.adapters.beginnings import Beginnings, common_beginnings
 from lstmbridge.adapters.dialects import BIDIRECTIONAL_SCOPES, Path
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.topology import Draft
@@ -47,11 +48,13 @@ class Chain:
         residual: per layer.
         spans: residuals around several layers, or around one that has one (`Run.spans`).
         where: the run that shows it.
+        initial: per layer, state -> what it begins with, where that is one row for all.
     """
 
     layers: tuple[str, ...]
     residual: tuple[bool, ...]
     where: str
+    initial: Beginnings
     spans: tuple[tuple[int, int], ...] = ()
 
 
@@ -60,6 +63,7 @@ class Testimony:
     """What the graph says about one stack.
 
     Attributes:
+        where: the graph's file.
         options: cell's scope -> its constants.
         chains: a chain's first scope -> the chain.
         within: cell's scope -> a residual lies inside of the wrappers that left variables.
@@ -69,6 +73,7 @@ class Testimony:
         remarks: what the user should know.
     """
 
+    where: str = ""
     options: dict[str, Mapping[str, Fact[Any]]] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
     within: dict[str, bool] = field(default_factory=dict)
@@ -173,7 +178,7 @@ class _Examination:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._where = PurePath(evidence.where).name or "the graph"
-        self._said = Testimony()
+        self._said = Testimony(self._where)
         self._around: Mapping[str, Sequence[Wrap]] = {}
 
     def of(self, draft: Draft) -> Testimony | LstmBridgeError:
@@ -185,7 +190,7 @@ class _Examination:
             for site in draft.sites():
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)
-            self._agree(draft, below)
+            self._agree(below)
         except LstmBridgeError as refused:
             return refused
         return self._said
@@ -300,8 +305,10 @@ class _Examination:
             if torn is not None and not any(set(labels) <= set(r.layers) for r in plain):
                 raise disputes.refusal(self._where, draft.scope, torn)
             raise disputes.other_order(self._where, draft, plain)
+        initial, doubts = common_beginnings(plain, labels)
+        self._said.remarks += [f"in the graph {draft.scope} {doubt}" for doubt in doubts]
         where = self._at(plain[0].name)
-        self._said.chains[labels[0]] = Chain(layers, residual, where, spans)
+        self._said.chains[labels[0]] = Chain(layers, residual, where, initial, spans)
         self._remember(draft, plain, troubled, labels)
         return plain
 
@@ -334,7 +341,7 @@ class _Examination:
 
     # --- the network as a whole ---
 
-    def _agree(self, draft: Draft, runs: Sequence[Run]) -> None:
+    def _agree(self, runs: Sequence[Run]) -> None:
         network = self._said.network
         first = runs[0]
         network["sequence_length"] = Fact.read(
@@ -349,13 +356,6 @@ class _Examination:
         if begins:
             node = next(node for kind, node in states if kind == begins[0])
             network["initial_state"] = Fact.read(", ".join(begins), self._at(node))
-        if {"variable", "computed"} & set(begins):
-            node = next(node for kind, node in states if kind in {"variable", "computed"})
-            self._said.remarks.append(
-                f"in the graph {draft.scope} begins with states that nobody feeds "
-                f"({', '.join(begins)}: {node}); the converted one begins with zeros, or, with "
-                "--states, with what you feed"
-            )
         chains = self._said.chains.values()
         shared = [c for c in chains if len(set(c.layers)) < len(c.layers)]
         if shared:

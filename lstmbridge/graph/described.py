@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lstmbridge.graph.beginnings import beginning_of
 from lstmbridge.graph.findings import Application, Construct, Run, outer_sizes
 from lstmbridge.graph.gates_found import ACTIVATION_OPS, ADDS
 from lstmbridge.graph.glue import Glue, Gluer
@@ -15,7 +16,7 @@ from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.runs import Stack
 from lstmbridge.graph.sequences import TimeTensor, read_sequence, unwound, written_steps
 from lstmbridge.graph.slices import MOVES, PHRASES, READS, Slice, construct_kind, slice_back
-from lstmbridge.graph.strands import Strand, state_of
+from lstmbridge.graph.strands import Strand
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.unrolled import UNKNOWN, Order, input_order, step_projection
 
@@ -107,7 +108,7 @@ class Describer:
             lengths=next(iter(lengths), None),
             reversed=fed.order.how,
             initial=tuple(
-                {state: state_of(self.tracer, t) for state, t in s.initial.items()}
+                {state: beginning_of(self.gluer, s, state) for state in s.initial}
                 for s in stack.strands
             ),
             between=stack.footing.between,

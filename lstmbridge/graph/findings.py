@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from lstmbridge.gates import Weights
+from lstmbridge.gates import Array, Weights
 from lstmbridge.graph.network import Tensor
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -282,17 +282,40 @@ class CellEvidence:
     known: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row that a state begins with in every sequence, whatever is fed.
+
+    Attributes:
+        shapes: the graph's names of the variables that it is computed from, and their shapes.
+        constants: nodes of the constants that have a part in it, those of a frozen graph's
+            variables among them.
+        compute: the variables' numbers in float64, by those names -> the row (width,).
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    constants: tuple[str, ...]
+    compute: Callable[[Mapping[str, Array]], Array]
+
+    def __call__(self, numbers: Mapping[str, Array]) -> Array:
+        """The row for these numbers. Errors: NotRecognised, which the proof rules out."""
+        return self.compute(numbers)
+
+
 @dataclass(frozen=True)
 class State:
     """How one layer's state begins.
 
     Attributes:
-        kind: ``zeros``, ``fed`` (a placeholder), ``variable`` (learned), ``computed``.
+        kind: ``zeros``, ``fed`` (a placeholder), ``variable`` (learned), ``constant``,
+            ``computed``.
         node: what it begins with.
+        row: the row, where it is proven to be one and the same for all sequences.
     """
 
     kind: str
     node: str
+    row: Row | None = None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.evaluate import Evaluation
-from lstmbridge.graph.findings import Application, Construct, State
+from lstmbridge.graph.findings import Application, Construct
 from lstmbridge.graph.glue import Gluer, same
 from lstmbridge.graph.masks import Clock, mask_of
 from lstmbridge.graph.network import Loop, Tensor
-from lstmbridge.graph.slices import PLACEHOLDERS, slice_back
-from lstmbridge.graph.trace import VARIABLES, Options, Tracer
+from lstmbridge.graph.slices import slice_back
+from lstmbridge.graph.trace import Options, Tracer
 from lstmbridge.graph.variables import nodes_of
 
 
@@ -285,46 +285,3 @@ def _strand(
         initial[state] = made or link.initial
     lengths = dict.fromkeys(link.lengths for link in own if link.lengths)
     return Strand(tuple(apps), one.loop, initial, tuple(lengths), tuple(problems))
-
-
-def state_of(tracer: Tracer, tensor: Tensor | None) -> State:
-    """How a state that begins with `tensor` begins."""
-    if tensor is None:
-        return State("computed", "")
-    node = tracer.resolve(tensor)[0]
-    if tracer.is_zeros(tensor):
-        return State("zeros", node)
-    behind = slice_back(tracer, tensor, frozenset())
-    kinds = {tracer.network.op(name).kind for name in behind.others}
-    moved = all(kind in _STATE_MOVES for kind in behind.ops.values())
-    if moved and kinds and kinds <= VARIABLES and not behind.entries:
-        return State("variable", behind.others[0])
-    if moved and kinds and kinds <= PLACEHOLDERS and not behind.entries:
-        return State("fed", node)
-    return State("computed", node)
-
-
-# between a fed or learned state and the first step: moved about, or repeated for each row
-_STATE_MOVES = frozenset(
-    {
-        "Concat",
-        "ConcatV2",
-        "Const",
-        "ExpandDims",
-        "Gather",
-        "GatherV2",
-        "Pack",
-        "Prod",
-        "Range",
-        "Reshape",
-        "Shape",
-        "Slice",
-        "Split",
-        "SplitV",
-        "Squeeze",
-        "StridedSlice",
-        "Tile",
-        "Transpose",
-        "Unpack",
-    }
-)

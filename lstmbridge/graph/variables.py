@@ -70,7 +70,7 @@ class QueryVariables:
             self.absent |= role == self._first
             self._fail(names[0], f"the graph has no variable {names[0]!r}")
             return
-        shapes = [_shape_of(op) for op in nodes]
+        shapes = [shape_of(op) for op in nodes]
         total: tuple[int, ...] | None = None
         if all(s is not None and len(s) == len(shape) for s in shapes):
             known = [s for s in shapes if s is not None]
@@ -101,7 +101,7 @@ class QueryVariables:
         by_tensor: dict[Tensor, Array] = {}
         for name, role in self._roles.items():
             whole[name] = draw.normal(size=shapes[name])
-            rows = [(_shape_of(op) or role.shape)[0] for op in role.nodes]
+            rows = [(shape_of(op) or role.shape)[0] for op in role.nodes]
             if shapes[name] != role.shape:
                 rows = [len(part) for part in np.array_split(whole[name], len(role.nodes))]
             start = 0
@@ -150,7 +150,8 @@ def _holds_numbers(op: Op) -> bool:
     return op.kind in VARIABLES or op.kind == "Const"
 
 
-def _shape_of(op: Op) -> tuple[int, ...] | None:
+def shape_of(op: Op) -> tuple[int, ...] | None:
+    """The shape of a variable or a constant; None where the graph does not say it."""
     if op.kind == "Const":
         shape = getattr(op.attrs.get("value"), "shape", None)
     else:

@@ -8,16 +8,32 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lstmbridge.gates import Weights
+from lstmbridge.gates import Array, Weights
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
 
 @dataclass(frozen=True, eq=False)
 class Recurrent:
-    """One cell, stepped over time."""
+    """One cell, stepped over time.
+
+    Attributes:
+        cell: what a step computes.
+        initial: state -> (width,), what every row begins with where nothing is fed (a learned
+            or constant initial state); a state that is not in here begins with zeros.
+    """
 
     cell: Cell
+    initial: Mapping[str, Weights] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse initial states that the cell does not have."""
+        sizes = self.cell.state_sizes
+        for state, row in self.initial.items():
+            if row.shape != (sizes.get(state),):
+                raise ValueError(
+                    f"the initial {state} is {row.shape}, the cell's states are {sizes}"
+                )
 
     @property
     def input_size(self) -> int:
@@ -216,12 +232,14 @@ class Layer:
         name: ``layer0``, or ``layer_fw0`` / ``layer_bw0`` where the network is bidirectional.
         index: place within its direction, counted from the input.
         direction: ``""``, ``"fw"`` or ``"bw"``.
+        initial: as `Recurrent` has it.
     """
 
     name: str
     cell: Cell
     index: int
     direction: str
+    initial: Mapping[str, Weights] = field(default_factory=dict)
 
     def state_name(self, state: str) -> str:
         """Output name of a final state: ``layer0_h``."""
@@ -230,6 +248,13 @@ class Layer:
     def initial_name(self, state: str) -> str:
         """Input name of an initial state: ``initial_layer0_h``."""
         return f"initial_{self.name}_{state}"
+
+    def start(self, state: str) -> Array:
+        """The state (width,) that a row begins with where none is fed, in float64."""
+        row = self.initial.get(state)
+        if row is None:
+            return np.zeros(self.cell.state_sizes[state])
+        return row.load().astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +316,7 @@ class Model:
             index = counts[tag] = counts.get(tag, -1) + 1
             name = f"{tag}{index}"
             if isinstance(block, Recurrent):
-                found.append(Layer(name, block.cell, index, direction))
+                found.append(Layer(name, block.cell, index, direction, block.initial))
             else:
                 found.append(Attachment(name, block, direction))
         return tuple(found)

@@ -44,6 +44,8 @@ def refuse_non_finite(model: Model) -> None:
     """Raise SourceUnreadable when a weight of `model` is NaN or infinite. Loads all weights."""
     owners = {layer.name: stored_weights(layer.cell.blocks.values()) for layer in model.layers}
     owners |= {a.name: stored_weights(a.block.weights.values()) for a in model.attachments}
+    for layer in model.layers:
+        owners[layer.name] = [*owners[layer.name], *layer.initial.values()]
     for owner, stored in owners.items():
         for weights in stored:
             numbers = weights.load()

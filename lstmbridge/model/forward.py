@@ -82,13 +82,7 @@ class Run:
         if backward:
             x = reverse_prefix(x, self.lengths)
         time, batch = x.shape[:2]
-        state = {
-            name: np.asarray(
-                self.feeds.get(layer.initial_name(name), np.zeros((batch, width))),
-                self.ops.dtype,
-            )
-            for name, width in layer.cell.state_sizes.items()
-        }
+        state = {name: self._start(layer, name, batch) for name in layer.cell.state_sizes}
         outputs = np.zeros((time, batch, layer.cell.output_size), self.ops.dtype)
         z = bound.input_product(x)
         for t in range(time):
@@ -100,6 +94,13 @@ class Run:
             outputs[t], state = output, new
         self.finals.update({layer.state_name(name): value for name, value in state.items()})
         return reverse_prefix(outputs, self.lengths) if backward else outputs
+
+    def _start(self, layer: Layer, state: str, batch: int) -> Array:
+        """The state (batch, width) as it is fed, or as the model has it."""
+        fed = self.feeds.get(layer.initial_name(state))
+        if fed is not None:
+            return np.asarray(fed, self.ops.dtype)
+        return np.repeat(self.ops.constant(layer.start(state))[None], batch, axis=0)
 
     def _tap(self, layer: Layer) -> Callable[[str, Array], None]:
         trace = self.trace
@@ -143,7 +144,8 @@ def forward(
     Args:
         model: the network.
         feeds: ``inputs`` (batch, time, features); ``sequence_length`` (batch,) and
-            ``initial_<layer>_<state>`` (batch, width) where wanted: else full length and zeros.
+            ``initial_<layer>_<state>`` (batch, width) where wanted: else full length, and the
+            model's own initial states (zeros, where it has none).
         ops: the interpreter; `Float64` by default, `Rounding` for the noise floor.
         wrap: see `Wrap`.
         trace: filled with every gate's values where given.

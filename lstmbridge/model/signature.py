@@ -19,9 +19,9 @@ class States(str, Enum):
     """How an artifact takes its initial states."""
 
     NONE = "none"
-    """It does not: they are zero."""
+    """It does not: they are the model's own, zeros where it has none."""
     OPTIONAL = "optional"
-    """Inputs with zeros as their default."""
+    """Inputs with the model's own as their default."""
     REQUIRED = "required"
     """Inputs that must be fed."""
 

@@ -66,11 +66,13 @@ class GraphSession:
 
     def run(self, feeds: Feeds) -> Outputs:
         """All outputs in float64, by artifact name. Errors: RuntimeUnavailable."""
+        batch = len(feeds[INPUTS])
         initial = {
-            (layer.name, state): feeds[layer.initial_name(state)]
+            (layer.name, state): feeds.get(
+                layer.initial_name(state), np.tile(layer.start(state), (batch, 1))
+            )
             for layer in self._model.layers
             for state in layer.cell.state_sizes
-            if layer.initial_name(state) in feeds
         }
         asked = StackFeeds(feeds[INPUTS], feeds.get(SEQUENCE_LENGTH), initial)
         try:

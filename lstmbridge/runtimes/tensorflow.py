@@ -100,8 +100,9 @@ class TensorFlowSession:
         batch, time = np.asarray(feeds[INPUTS]).shape[:2]
         full: dict[str, Array] = {SEQUENCE_LENGTH: np.full(batch, time, np.int32)}
         for layer in self._model.layers:
-            for state, width in layer.cell.state_sizes.items():
-                full[layer.initial_name(state)] = np.zeros((batch, width), self._dtype)
+            for state in layer.cell.state_sizes:
+                row = layer.start(state).astype(self._dtype)
+                full[layer.initial_name(state)] = np.tile(row, (batch, 1))
         unknown = feeds.keys() - full.keys() - {INPUTS}
         if unknown:
             raise RuntimeUnavailable(

@@ -9,7 +9,7 @@ held against the same algebra done here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ Key = tuple[str, str, str]
 
 _ADDED = frozenset({"bias", "recurrent_bias", "forget_bias"})
 """Blocks that are added to something."""
+_INITIAL = "initial_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Entry:
     Attributes:
         layer: ``"layer0"``, or the name of an attachment: ``"dense0"``.
         block: the field of the cell (``"kernel"``, ``"recurrent"``, ``"bias"``, ...), or
-            ``"forget_bias"``.
+            ``"forget_bias"``, or ``"initial_c"``: what a state begins with.
         gate: its gate, or ``""``.
         values: the numbers, in the source's dtype.
     """
@@ -47,7 +48,7 @@ class Entry:
     def may_be_absent(self) -> bool:
         """Adding +0 is adding nothing, so a bias of +0 throughout need not be stored."""
         zero = not self.values.tobytes().strip(b"\0")
-        return zero and self.block in _ADDED
+        return zero and (self.block in _ADDED or self.block.startswith(_INITIAL))
 
 
 @dataclass
@@ -64,18 +65,20 @@ class _Books:
         self.different += [f"{_words(key)}: {problem}"] if problem else []
 
 
-def check_ledger(model: Model, ledger: Ledger) -> LedgerReport:
+def check_ledger(model: Model, ledger: Ledger, fed: Container[str] = ()) -> LedgerReport:
     """Compare every block.
 
     Args:
         model: the source.
+        fed: inputs that the artifact must be fed. An initial state among them need not be
+            stored: the model's own is not asked for.
         ledger: see `contracts.Ledger`. Blocks of `folding.derived_blocks` may stand for the
             cell's own, or beside them: then both are compared.
     """
     books = _Books(dict(ledger), different=[], missing=[])
     compared = 0
     accounted = {key for layer in model.layers for key in _derived(layer.name, layer.cell, books)}
-    for entry in _entries(model):
+    for entry in _entries(model, fed):
         key = (entry.layer, entry.block, entry.gate)
         keys = _counterparts(entry, books.left)
         for found in keys:
@@ -112,9 +115,12 @@ def _derived(layer: str, cell: Cell, books: _Books) -> set[Key]:
     return accounted
 
 
-def _entries(model: Model) -> Iterator[Entry]:
+def _entries(model: Model, fed: Container[str]) -> Iterator[Entry]:
     for layer in model.layers:
         yield from _cell_entries(layer.name, layer.cell)
+        for state, row in layer.initial.items():
+            if layer.initial_name(state) not in fed:
+                yield Entry(layer.name, f"{_INITIAL}{state}", "", row.load())
     for attachment in model.attachments:
         for field, stored in attachment.block.weights.items():
             yield Entry(attachment.name, field, "", stored.load())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -67,7 +67,11 @@ def verify(
     options = options or VerifyOptions()
     options.check()
     report = progress or _silent
-    checked = {path: _checked_ledger(model, one) for path, one in (ledgers or {}).items()}
+    must = _must_be_fed(subjects)
+    checked = {
+        path: _checked_ledger(model, one, must.get(path, ()))
+        for path, one in (ledgers or {}).items()
+    }
     with ExitStack() as stack:
         opened = [open_subject(runtime, thing) for runtime, thing in subjects]
         for subject in opened:
@@ -121,10 +125,19 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     """Nobody watches."""
 
 
-def _checked_ledger(model: Model, ledger: Ledger | str) -> LedgerReport:
+def _must_be_fed(subjects: Sequence[tuple[Runtime, Artifact | Model]]) -> dict[str, list[str]]:
+    """By artifact: the inputs that have no default."""
+    return {
+        str(thing.path): [spec.name for spec in thing.signature.inputs if not spec.optional]
+        for _, thing in subjects
+        if isinstance(thing, Artifact)
+    }
+
+
+def _checked_ledger(model: Model, ledger: Ledger | str, fed: Container[str]) -> LedgerReport:
     if isinstance(ledger, str):
         return LedgerReport(0, unreadable=ledger or "no reason given")
-    return check_ledger(model, ledger)
+    return check_ledger(model, ledger, fed)
 
 
 def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from lstmbridge.model.blocks import Layer
 from lstmbridge.model.signature import INPUTS, States
-from lstmbridge.targets.onnx.builder import GraphBuilder
+from lstmbridge.targets.onnx.builder import GraphBuilder, Weight
+from lstmbridge.targets.onnx.weights import cast
 
 
 class Order(Enum):
@@ -167,14 +168,21 @@ class Network:
         return self.graph.node("ReverseSequence", inputs, name, time_axis=0, batch_axis=1)
 
     def fed(self, layer: Layer, state: str) -> str | None:
-        """The initial state's input, or None where states start at zero."""
+        """The initial state's input, or None where states are not fed."""
         return None if self.states is States.NONE else layer.initial_name(state)
 
     def default_state(self, layer: Layer, state: str) -> None:
-        """Give an optional input its default: one row of zeros, under the input's name."""
+        """Give an optional input its default, one row, under the input's name."""
         if self.states is States.OPTIONAL:
-            row = np.zeros((1, layer.cell.state_sizes[state]), self.graph.dtype)
-            self.graph.constant(layer.initial_name(state), row)
+            self.graph.weight(self._row(layer, state, layer.initial_name(state)))
+
+    def _row(self, layer: Layer, state: str, name: str) -> Weight:
+        """One row (1, width): the model's own initial state, or zeros."""
+        dtype, own = self.graph.dtype, layer.initial.get(state)
+        shape = (1, layer.cell.state_sizes[state])
+        if own is None:
+            return Weight(name, shape, dtype, lambda: np.zeros(shape, dtype))
+        return Weight(name, shape, dtype, lambda: cast(name, own.load()[None], dtype))
 
     def rows(self) -> str:
         """Shape (batch, 1), to which a default of one row is expanded."""
@@ -183,15 +191,33 @@ class Network:
         return self.once("rows", lambda: g.node("Concat", inputs, "inputs/rows", axis=0))
 
     def initial(self, layer: Layer, state: str) -> str | None:
-        """The fed initial state (batch, width), or None. A default is one row for all."""
+        """The initial state (batch, width): fed, or the model's own; None where it is zeros.
+
+        A default, and the model's own, is one row for all.
+        """
         name = self.fed(layer, state)
-        if name is None or self.states is States.REQUIRED:
+        if name is not None and self.states is States.REQUIRED:
             return name
+        if name is None and state not in layer.initial:
+            return None
+        if name is None:
+            own = self._row(layer, state, f"{layer.name}/initial_{state}")
+            name = self.once(own.name, lambda: self.graph.weight(own))
         expand = lambda: self.graph.node("Expand", [name, self.rows()], f"{name}/rows")  # noqa: E731
         return self.once(f"{name}/rows", expand)
 
+    def zeros(self, width: int, dtype: np.dtype[Any]) -> str:
+        """A state (batch, width) of zeros."""
+        g = self.graph
+
+        def make() -> str:
+            shape = g.node("Concat", [self.dim(0), g.ints(width)], f"zeros/{width}/shape", axis=0)
+            return g.node("Expand", [self.zero(dtype), shape], f"zeros/{width}")
+
+        return self.once(f"zeros/{width}/{dtype}", make)
+
     def final(self, layer: Layer, state: str, produce: Callable[[str], str]) -> None:
-        """Name a final state as the graph's output; an empty row keeps what was fed.
+        """Name a final state as the graph's output; an empty row keeps what it began with.
 
         `produce` adds the node that gives the state and takes the name of its output.
         """

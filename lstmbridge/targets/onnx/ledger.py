@@ -19,7 +19,7 @@ from lstmbridge.gates import Array, GateBlocks
 from lstmbridge.model.blocks import Attachment, Layer, Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.folding import FOLDED, FORGET_BIAS, FORGET_GATE
-from lstmbridge.targets.onnx.operators import OPERATORS, B, Operator, P, R, W
+from lstmbridge.targets.onnx.operators import OPERATORS, STATES, B, Operator, P, R, W, X
 from lstmbridge.targets.onnx.reading import OnnxFile
 
 Entries = dict[tuple[str, str, str], Array]
@@ -39,6 +39,9 @@ _THROUGH = {
     "Cast": 0,
 }
 """Operators between a recurrent node and a final state, and the input to follow."""
+
+_SPREADS = frozenset({"Cast", "Concat", "Expand", "Pad", "Unsqueeze"})
+"""Operators between a stored row and an initial state of all rows and directions."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,10 @@ class LedgerReader:
             operator = OPERATORS.get(layer.cell.KIND)
             if one is not None and one.node.op_type == "Scan":
                 entries.update(self._scan(layer, one.node))
+                entries.update(self._begun(layer, one.node, tuple(layer.cell.state_sizes)))
             elif one is not None and operator is not None and _says(operator, origins):
                 entries.update(self._native(layer, operator, one))
+                entries.update(self._begun(layer, one.node, operator.states, one))
         for attachment in model.attachments:
             entries.update(self._attached(attachment))
         return entries
@@ -115,6 +120,48 @@ class LedgerReader:
                 factor = node.input[1]
             output = node.input[_THROUGH[node.op_type]]
         return None
+
+    def _begun(
+        self,
+        layer: Layer,
+        node: onnx.NodeProto,
+        states: tuple[str, ...],
+        native: _Origin | None = None,
+    ) -> Entries:
+        """What states begin with, where that is a stored row and not plain zeros."""
+        entries: Entries = {}
+        inputs = [*node.input, *[""] * (P + 1)]
+        for place, state in enumerate(states, 0 if native is None else STATES):
+            value = inputs[place]
+            if native is not None and native.factor is not None and state == "h":
+                value = self._beside_x(inputs[X])
+            row = self._row(value, 0 if native is None else native.direction)
+            if row is not None and (state in layer.initial or row.any()):
+                entries[layer.name, f"initial_{state}", ""] = row
+        return entries
+
+    def _row(self, value: str, direction: int) -> Array | None:
+        """The one stored row behind an initial state; None where it is fed, or made of zeros."""
+        for _ in range(len(self._makers) + 1):
+            if value in self._stored:
+                rows = self._tensor(value)
+                return rows[0] if rows.ndim == 2 and len(rows) == 1 else rows
+            node = self._makers.get(value)
+            if node is None or node.op_type not in _SPREADS:
+                return None
+            both = node.op_type == "Concat"
+            if both and direction >= len(node.input):
+                return None
+            value = node.input[direction if both else 0]
+        return None
+
+    def _beside_x(self, x: str) -> str:
+        """What stands beside the input's first step: the h of a projected cell."""
+        beside = self._makers.get(x)
+        if beside is None or beside.op_type != "Concat" or len(beside.input) != 2:
+            return ""
+        pad = self._makers.get(beside.input[1])
+        return pad.output[0] if pad is not None and pad.op_type == "Pad" else ""
 
     def _tensor(self, name: str, ndim: int | None = None) -> Array:
         array = self._file.tensor(name)

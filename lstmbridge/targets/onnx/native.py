@@ -1,7 +1,7 @@
 """A layer, or both directions of one, as a single native `LSTM`, `GRU` or `RNN` node.
 
 A projection h = m P is exact algebra around the operator: its recurrent weights become P U, it
-carries m (H wide), and a MatMul by P follows. A fed initial h has no m; so its contribution to
+carries m (H wide), and a MatMul by P follows. An initial h has no m; so its contribution to
 the first step, h0 U, comes in as further input columns: h0 at the first step, zeros after it,
 with U as their rows of W; the operator's own initial state is then zero.
 """
@@ -101,7 +101,7 @@ def _inputs(net: Network, layers: Sequence[Layer], name: str, x: str) -> list[st
         operator,
         cells,
         g.dtype,
-        with_recurrent=projected and net.fed(layers[0], "h") is not None,
+        with_recurrent=projected and net.initial(layers[0], "h") is not None,
     )
     inputs = [x] + [""] * P
     inputs[W] = stored("W", kernel)
@@ -121,19 +121,24 @@ def _inputs(net: Network, layers: Sequence[Layer], name: str, x: str) -> list[st
 
 def _initial(net: Network, layers: Sequence[Layer], state: str) -> str:
     """The operator's initial state (directions, batch, H); "" for zeros."""
-    parts = []
-    for layer in layers:
-        value = net.initial(layer, state)
-        if value is None:
-            return ""
-        parts.append(net.graph.unsqueeze(value, [0], f"{layer.initial_name(state)}/direction"))
+    values = [net.initial(layer, state) for layer in layers]
+    if not any(values):
+        return ""
+    parts = [
+        net.graph.unsqueeze(
+            value or net.zeros(layer.cell.units, net.graph.dtype),
+            [0],
+            f"{layer.initial_name(state)}/direction",
+        )
+        for layer, value in zip(layers, values, strict=True)
+    ]
     if len(parts) == 1:
         return parts[0]
     return net.graph.node("Concat", parts, f"initial_{layers[0].name}_{state}/both", axis=0)
 
 
 def _with_first_h(net: Network, layer: Layer, x: str, direction: str) -> str:
-    """`x` with the fed h0 of a projected cell beside its first step, zeros beside the others."""
+    """`x` with the h0 of a projected cell beside its first step, zeros beside the others."""
     h0 = net.initial(layer, "h")
     if "projection" not in layer.cell.blocks or h0 is None:
         return x

@@ -42,7 +42,7 @@ class Operator:
         return 1 + self.states.index(state)
 
 
-W, R, B, LENGTHS, STATES, P = 1, 2, 3, 4, 5, 7
+X, W, R, B, LENGTHS, STATES, P = 0, 1, 2, 3, 4, 5, 7
 """Places among the inputs; the states begin at `STATES`."""
 
 LSTM = Operator(

@@ -81,17 +81,11 @@ def _labelled(cell: Cell) -> Cell:
 
 
 def _initial(net: Network, g: GraphBuilder, layer: Layer, state: str) -> str:
-    """The initial state (batch, width): fed, or zeros."""
+    """The initial state (batch, width): fed, the model's own, or zeros."""
     fed = net.initial(layer, state)
     if fed is not None:
         return fed if g.dtype == net.graph.dtype else g.cast(fed, g.dtype, f"{fed}/wide")
-    width = layer.cell.state_sizes[state]
-
-    def zeros() -> str:
-        shape = g.node("Concat", [net.dim(0), g.ints(width)], f"zeros/{width}/shape", axis=0)
-        return g.node("Expand", [net.zero(g.dtype), shape], f"zeros/{width}")
-
-    return net.once(f"zeros/{width}", zeros)
+    return net.zeros(layer.cell.state_sizes[state], g.dtype)
 
 
 def _body(

@@ -8,8 +8,8 @@ it goes around. No torch in here; how a model becomes such a tree stands in `pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -207,11 +207,14 @@ class Architecture:
         root: a `Series` here has its keys under ``layers.``.
         dtype: of every tensor, by NumPy's name.
         expressions: how each layer is said, and why.
+        initial: ``initial_<layer>_<state>`` -> its width, of states that begin with a row of
+            the file's where nothing is fed; the root has a parameter of that name.
     """
 
     root: Node
     dtype: str
     expressions: tuple[Expression, ...]
+    initial: Mapping[str, int] = field(default_factory=dict)
 
 
 def owners(node: Node, prefix: str = "") -> Iterator[tuple[str, Owner]]:

@@ -18,6 +18,7 @@ from lstmbridge.targets.torch.architecture import (
     Node,
     Series,
     TwoWay,
+    states_of,
 )
 from lstmbridge.targets.torch.native import MODES
 from lstmbridge.targets.torch.structure import Block, Skeleton, activation_name
@@ -36,6 +37,8 @@ def to_json(architecture: Architecture) -> str:
         "expressions": [asdict(e) for e in architecture.expressions],
         "root": _tree(architecture.root),
     }
+    if architecture.initial:
+        body["initial"] = dict(architecture.initial)
     return json.dumps(body, sort_keys=True)
 
 
@@ -74,7 +77,9 @@ def from_json(text: str, where: str) -> Architecture:
             Expression(*(_text(e[key]) for key in ("layer", "how", "detail")))
             for e in body["expressions"]
         )
-        return Architecture(_node(body["root"], 0), _dtype(body["dtype"]), said)
+        root = _node(body["root"], 0)
+        initial = _initial(body.get("initial", {}), root)
+        return Architecture(root, _dtype(body["dtype"]), said, initial)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise SourceUnreadable(
             f"the architecture in the file's metadata does not parse: {error}",
@@ -82,6 +87,15 @@ def from_json(text: str, where: str) -> Architecture:
             where=where,
             advice="convert the checkpoint again",
         ) from error
+
+
+def _initial(body: Mapping[str, Any], root: Node) -> dict[str, int]:
+    """States that begin with a row of the file's: of the network's own, and as wide."""
+    widths = {f"initial_{name}_{state}": width for name, state, width in states_of(root)}
+    for name, width in body.items():
+        if widths.get(name) != _size(width):
+            raise ValueError(f"{name} is {width} wide, and the network has {widths.get(name)}")
+    return {name: widths[name] for name in body}
 
 
 def _check_version(version: Any, where: str) -> None:

@@ -67,7 +67,7 @@ class TorchExportTarget:
                 advice="--states required, or --states none; --to torch has optional ones",
             )
         dtype = requested_dtype(model, options)
-        architecture = plan(model, dtype, NAME)
+        architecture = plan(model, dtype, NAME, fed=options.states is States.REQUIRED)
         strings = {
             **metadata,
             ARCHITECTURE: to_json(architecture),

@@ -212,7 +212,7 @@ def _traceable(module: BridgeModule, names: tuple[str, ...]) -> Iterator[None]:
             lengths = lengths.to(torch.int64)
             valid = ((lengths >= 0) & (lengths <= inputs.shape[1])).all()
             torch._assert_async(valid, _LENGTHS)  # noqa: SLF001 - the documented one is this one
-        call = TracedCall(lengths, feeds)
+        call = TracedCall(lengths, module.starts(inputs, feeds))
         return {OUTPUTS: module.apply_to(inputs, call), **call.finals}
 
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]

@@ -42,11 +42,17 @@ def read_ledger(tensors: Mapping[str, Array], forget: Mapping[str, float], model
         SourceUnreadable: a key or the number of blocks is not understood.
     """
     blocks: dict[Place, dict[str, Array]] = {}
-    for key, (place, name) in places_of(tensors).items():
+    begins = {
+        one.initial_name(state): (one.name, f"initial_{state}", "")
+        for one in model.layers
+        for state in one.cell.state_sizes
+    }
+    own = tensors.keys() - begins.keys()
+    for key, (place, name) in places_of(key for key in tensors if key in own).items():
         blocks.setdefault(place, {})[name] = tensors[key]
     known: dict[str, Cell | Dense | Highway] = {one.name: one.cell for one in model.layers}
     known.update((one.name, one.block) for one in model.attachments)
-    ledger: dict[tuple[str, str, str], Array] = {}
+    ledger = {begins[key]: array for key, array in tensors.items() if key in begins}
     for place, name in block_names(blocks).items():
         if name not in known:
             raise SourceUnreadable(

@@ -40,6 +40,8 @@ class BridgeModule(nn.Module):
     """
 
     node: Node
+    begins: tuple[str, ...] = ()
+    """The parameters, one row each, that initial states begin with where they are not fed."""
 
     def forward(
         self, inputs: Tensor, sequence_length: Tensor | None = None, **initial: Tensor
@@ -51,8 +53,8 @@ class BridgeModule(nn.Module):
             sequence_length: (batch,) integers from 0 to time: past its end a row's outputs are
                 zero and its states hold; a row of length 0 keeps its initial state; backward
                 layers reverse the valid prefix. None: all rows are full.
-            initial: ``initial_<layer>_h`` (batch, width) and ``initial_<layer>_c``; zeros where
-                they are not given.
+            initial: ``initial_<layer>_h`` (batch, width) and ``initial_<layer>_c``; where they
+                are not given the module's own, zeros where it has none.
 
         Returns:
             ``outputs`` (batch, time, features) and the final states ``<layer>_h``,
@@ -63,8 +65,17 @@ class BridgeModule(nn.Module):
         """
         self._check_inputs(inputs)
         self._check_states(inputs, initial)
-        call = Call(_checked_lengths(inputs, sequence_length), initial)
+        call = Call(_checked_lengths(inputs, sequence_length), self.starts(inputs, initial))
         return {OUTPUTS: self.apply_to(inputs, call), **call.finals}
+
+    def starts(self, inputs: Tensor, fed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is fed, and the module's own initial states, repeated for each row."""
+        own = {
+            name: self.get_parameter(name).expand(inputs.shape[0], -1).contiguous()
+            for name in self.begins
+            if name not in fed
+        }
+        return {**own, **fed}
 
     def apply_to(self, x: Tensor, call: Call) -> Tensor:
         """`run`, with the residual connections around it."""
@@ -312,4 +323,8 @@ def build(architecture: Architecture) -> BridgeModule:
     """The root module for `architecture`, on torch's default device."""
     dtype: torch.dtype = getattr(torch, architecture.dtype)
     root = architecture.root
-    return Stack(root, dtype) if isinstance(root, Series) else build_node(root, dtype)
+    module = Stack(root, dtype) if isinstance(root, Series) else build_node(root, dtype)
+    for name, width in architecture.initial.items():
+        module.register_parameter(name, nn.Parameter(torch.empty(width, dtype=dtype)))
+    module.begins = tuple(architecture.initial)
+    return module

@@ -35,13 +35,16 @@ from lstmbridge.targets.torch.native import mode_of, needs_bias, projection_of
 from lstmbridge.targets.torch.structure import skeleton_of
 
 
-def plan(model: Model, dtype: np.dtype[Any], target: str = "torch") -> Architecture:
+def plan(
+    model: Model, dtype: np.dtype[Any], target: str = "torch", *, fed: bool = False
+) -> Architecture:
     """How `model` is said in PyTorch.
 
     Args:
         model: the network.
         dtype: of the artifact's tensors.
         target: the column of the capability table that is asked.
+        fed: initial states are fed in any case, so the model's own are not there.
 
     Raises:
         CannotExpress: a feature or a topology that this target does not know.
@@ -53,7 +56,12 @@ def plan(model: Model, dtype: np.dtype[Any], target: str = "torch") -> Architect
         isinstance(root, Native) and root.residuals
     ):
         root = Series((root,))
-    return Architecture(root, str(dtype), tuple(planner.expressions))
+    initial = {
+        layer.initial_name(state): layer.cell.state_sizes[state]
+        for layer in (() if fed else model.layers)
+        for state in layer.initial
+    }
+    return Architecture(root, str(dtype), tuple(planner.expressions), initial)
 
 
 class _Planner:

@@ -102,12 +102,12 @@ class TorchTarget:
     def usage(self, artifact: Artifact) -> str:
         """Two lines of Python that load the artifact; without lstmbridge where that is possible.
 
-        It is where one module of `torch.nn` says the whole stack.
+        It is where one module of `torch.nn` says the whole stack, and states begin with zeros.
         """
         architecture = architecture_of(_content(artifact), artifact.path)
         path = repr(str(artifact.path))
         root = architecture.root
-        if not isinstance(root, Native):
+        if not isinstance(root, Native) or architecture.initial:
             return f"import lstmbridge.torch\nmodule = lstmbridge.torch.load({path})"
         loads = {".pt": "torch.load", ".safetensors": "safetensors.torch.load_file"}
         read = loads[artifact.path.suffix]

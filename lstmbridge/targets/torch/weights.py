@@ -42,6 +42,7 @@ def _stored(model: Model) -> Iterator[Weights]:
                 yield from map(blocks.cut, blocks)
             else:
                 yield blocks
+        yield from layer.initial.values()
     for attachment in model.attachments:
         yield from attachment.block.weights.values()
 
@@ -96,6 +97,11 @@ def state_dict(
         else:
             found = once(owner.name, owner)
             tensors.update({f"{prefix}{key}": made for key, made in found.items()})
+    for layer in model.layers:
+        for state, row in layer.initial.items():
+            key = layer.initial_name(state)
+            if key in architecture.initial:
+                tensors[key] = Made(key, row.shape, dtype, row.load)
     return tensors
 
 

@@ -10,7 +10,7 @@ from lstmbridge.model.cells import Cell
 from lstmbridge.verify.faults.cells import CellFault, equal_cells, other_faults
 from lstmbridge.verify.faults.fault import Fault, runs, with_cells
 from lstmbridge.verify.faults.gate_order import orders, swaps
-from lstmbridge.verify.faults.networks import layer_faults, time_faults
+from lstmbridge.verify.faults.networks import beginning_faults, layer_faults, time_faults
 from lstmbridge.verify.faults.steps import step_faults
 from lstmbridge.verify.faults.structure import structure_faults
 
@@ -28,6 +28,7 @@ def planted_faults(model: Model, input_names: Iterable[str]) -> list[Fault]:
         *step_faults(model),
         *layer_faults(model),
         *time_faults(model),
+        *beginning_faults(model),
         *structure_faults(model),
     ]
     return [fault for fault in faults if fed.issuperset(fault.needs)]

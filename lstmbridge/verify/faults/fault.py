@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.contracts import Feeds
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, Weights
 from lstmbridge.model.blocks import (
     Bidirectional,
     Block,
@@ -75,11 +75,20 @@ def outputs_changed(
 
 def with_cells(model: Model, cell_of: Callable[[Layer], Cell]) -> Model:
     """The model with another cell at each layer's place; the structure stays."""
+    return _with_layers(model, lambda block, layer: replace(block, cell=cell_of(layer)))
+
+
+def with_beginnings(model: Model, initial_of: Callable[[Layer], Mapping[str, Weights]]) -> Model:
+    """The model whose layers' states begin with other rows."""
+    return _with_layers(model, lambda block, layer: replace(block, initial=initial_of(layer)))
+
+
+def _with_layers(model: Model, change: Callable[[Recurrent, Layer], Recurrent]) -> Model:
     layers = iter(model.layers)
 
     def rebuild(block: Block) -> Block:
         if isinstance(block, Recurrent):
-            return Recurrent(cell_of(next(layers)))
+            return change(block, next(layers))
         return _rebuilt(block, rebuild)
 
     return replace(model, root=rebuild(model.root))

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from lstmbridge.contracts import Feeds
-from lstmbridge.gates import Array
+from lstmbridge.gates import Array, Weights
 from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
@@ -18,6 +18,7 @@ from lstmbridge.verify.faults.fault import (
     feeds_changed,
     outputs_changed,
     runs,
+    with_beginnings,
     with_cells,
 )
 
@@ -113,7 +114,7 @@ def time_faults(model: Model) -> Iterator[Fault]:
         "rows of length 0 lose their initial state",
         "with zero final states where the length is 0",
         outputs_changed(model, _zeroed_at_no_length),
-        needs=(SEQUENCE_LENGTH, *initial),
+        needs=(SEQUENCE_LENGTH, *(() if _begun(model) else initial)),
     )
     yield Fault(
         "initial states ignored",
@@ -128,6 +129,37 @@ def time_faults(model: Model) -> Iterator[Fault]:
             feeds_changed(model, partial(_crossed_initials, model)),
             needs=initial,
         )
+
+
+def beginning_faults(model: Model) -> Iterator[Fault]:
+    """What states begin with where they are not fed is lost, or stands at another's place."""
+    if not _begun(model):
+        return
+    name = "own initial states replaced by zeros"
+    yield Fault(name, f"with its {name}", runs(with_beginnings(model, lambda _layer: {})))
+    if any(_alike(layer) for layer in _begun(model)):
+        name = "own initial h and c exchanged"
+        yield Fault(name, f"with its {name}", runs(with_beginnings(model, _crossed)))
+    for a, b in pairwise(model.layers):
+        if a.cell.state_sizes == b.cell.state_sizes and (a.initial or b.initial):
+            name = f"own initial states of {a.name} and {b.name} exchanged"
+            rows = {a.name: b.initial, b.name: a.initial}
+            wrong = with_beginnings(model, partial(_rows, rows))
+            idle = all(np.array_equal(a.start(s), b.start(s)) for s in a.cell.state_sizes)
+            yield Fault(name, f"with its {name}", runs(wrong), idle=idle)
+
+
+def _begun(model: Model) -> list[Layer]:
+    return [layer for layer in model.layers if layer.initial]
+
+
+def _crossed(layer: Layer) -> Mapping[str, Weights]:
+    names = {"h": "c", "c": "h"} if _alike(layer) else {}
+    return {names.get(state, state): row for state, row in layer.initial.items()}
+
+
+def _rows(rows: Mapping[str, Mapping[str, Weights]], layer: Layer) -> Mapping[str, Weights]:
+    return rows.get(layer.name, layer.initial)
 
 
 def _without(names: tuple[str, ...], feeds: Feeds) -> Feeds:
