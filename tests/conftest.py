@@ -16,11 +16,12 @@ from typing_extensions import Self
 from lstmbridge.contracts import Artifact, RuntimeInfo
 from lstmbridge.errors import RuntimeUnavailable
 from lstmbridge.gates import GateBlocks, InMemory
-from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Sequence
+from lstmbridge.model.blocks import Bidirectional, Block, Layer, Model, Recurrent, Sequence
 from lstmbridge.model.cells import LSTM, Cell, IndyGRU, IndyLSTM
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import States, signature_of
+from lstmbridge.verify.faults.fault import with_beginnings
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
@@ -137,6 +138,24 @@ class Networks:
 def networks(request) -> Networks:
     """Networks of this test alone, the same in each run."""
     return Networks(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def begun():
+    """`begun(model)`: the model whose states begin with rows of its own, one of four with zeros."""
+
+    def of(model: Model) -> Model:
+        rng = np.random.default_rng(11)
+
+        def rows(layer: Layer) -> dict[str, InMemory]:
+            sizes = layer.cell.state_sizes.items()
+            drawn = {s: rng.normal(size=n).astype(layer.cell.dtype) for s, n in sizes}
+            spared = "c" if layer.index % 2 else ""
+            return {s: InMemory(f"init_{s}", row) for s, row in drawn.items() if s != spared}
+
+        return with_beginnings(model, rows)
+
+    return of
 
 
 class Puppet:

@@ -10,7 +10,8 @@ from lstmbridge.adapters.beginnings import unread
 from lstmbridge.adapters.dialects import Path
 from lstmbridge.adapters.facts import check_hints, open_to
 from lstmbridge.adapters.leftovers import reasons
-from lstmbridge.adapters.parts import Built, Known, build_part, chosen, part_names
+from lstmbridge.adapters.naming import chosen, part_names
+from lstmbridge.adapters.parts import Built, Known, build_part
 from lstmbridge.adapters.sites import (
     Site,
     find_sites,

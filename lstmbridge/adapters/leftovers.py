@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.contracts import Ignored
 
-_STATE = r"(?i)(^|/|_)init(ial)?_?(state|hidden|[hc](_|$))|(^|/|_)(h|c|state)_?(0|init(ial)?)(_|$)"
+_STATE = (
+    r"(?i)(^|/|_)(init(ial)?_?(state|hidden|[hc]_?\d*(_|$))"
+    r"|(h|c|state|hidden)_?(0|init(ial)?)(_\d+)?$)"
+)
 _Row = tuple[str, "int | None", str]
 
 # (pattern searched in the last two segments, number of axes or None for any, reason)

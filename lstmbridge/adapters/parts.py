@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lstmbridge.adapters.beginnings import StoredRow, facts_begun, rows_of, sources_of_states
 from lstmbridge.adapters.dialects import (
-    BIDIRECTIONAL_SCOPES,
     LATEST,
     MULTI_SCOPES,
-    Path,
 )
 from lstmbridge.adapters.facts import Resolved, confront, resolve
-from lstmbridge.adapters.sites import Site, is_wrapper
+from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.testimony import Testimony
 from lstmbridge.adapters.topology import Draft
@@ -385,29 +382,3 @@ def _dialect(shop: _Workshop) -> str:
         for site in shop.sites.values()
     )
     return ", ".join(said)
-
-
-def part_names(drafts: Sequence[Draft]) -> dict[Path, str]:
-    """Root scope -> the part's name: the scope around it where no other part lies in there."""
-    names: dict[Path, str] = {}
-    inside = Counter(d.path[:cut] for d in drafts for cut in range(len(d.path) + 1))
-    for draft in drafts:
-        path = draft.path
-        around = path
-        if draft.cell is not None or MULTI_SCOPES.fullmatch(path[-1] if path else ""):
-            around = path[:-1]
-            while around and is_wrapper(around[-1]):
-                around = around[:-1]
-        elif draft.pair is not None and not BIDIRECTIONAL_SCOPES.fullmatch(
-            path[-1] if path else ""
-        ):
-            around = path
-        names[path] = "/".join(around if around and inside[around] == 1 else path)
-    return names
-
-
-def chosen(drafts: Sequence[Draft], names: Mapping[Path, str], select: str) -> list[Draft]:
-    """The drafts that ``--select`` means: called so, or lying in that scope."""
-    wanted = select.strip("/")
-    exact = [d for d in drafts if wanted in {names[d.path], d.scope}]
-    return exact or [d for d in drafts if d.scope.startswith(f"{wanted}/")]

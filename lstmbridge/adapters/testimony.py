@@ -190,7 +190,7 @@ class _Examination:
             for site in draft.sites():
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)
-            self._agree(below)
+            self._agree(draft, below)
         except LstmBridgeError as refused:
             return refused
         return self._said
@@ -341,7 +341,7 @@ class _Examination:
 
     # --- the network as a whole ---
 
-    def _agree(self, runs: Sequence[Run]) -> None:
+    def _agree(self, draft: Draft, runs: Sequence[Run]) -> None:
         network = self._said.network
         first = runs[0]
         network["sequence_length"] = Fact.read(

@@ -28,8 +28,8 @@ class Recurrent:
 
     def __post_init__(self) -> None:
         """Refuse initial states that the cell does not have."""
-        sizes = self.cell.state_sizes
         for state, row in self.initial.items():
+            sizes = self.cell.state_sizes
             if row.shape != (sizes.get(state),):
                 raise ValueError(
                     f"the initial {state} is {row.shape}, the cell's states are {sizes}"

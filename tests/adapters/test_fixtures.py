@@ -20,10 +20,13 @@ CONVERTED = sorted(
     folder
     for folder, card in CARDS.items()
     if card["cell"] != "AttentionCellWrapper" and card["hparams"].get("stacks", 1) == 1
+    # only a graph shows what their states begin with
+    if "initial_state" not in card["hparams"]
 )
+BEGUN = sorted(folder for folder, card in CARDS.items() if "initial_state" in card["hparams"])
 WITH_GRAPH = [
     folder
-    for folder in CONVERTED
+    for folder in [*CONVERTED, *BEGUN]
     if (folder / "model.ckpt.meta").exists() and CARDS[folder]["family"] == "lstm"
 ]
 # what the releases' own arithmetic in that precision loses against float64, where gates are tame
