@@ -65,7 +65,9 @@ class NativePlace:
         if lengths:
             inputs[SEQUENCE_LENGTH] = emitter.emit("Cast", [fed[1]], "int", (rows,), to=6)
         states = dict(zip(initial, fed[1 + len(lengths) :], strict=True))
-        how = States.NONE if all(map(_is_zeros, states.values())) else States.REQUIRED
+        own = any(layer.initial for layer in place.model.layers)
+        zeros = not own and all(map(_is_zeros, states.values()))
+        how = States.NONE if zeros else States.REQUIRED
         if how is States.REQUIRED:
             for layer in place.model.layers:
                 for state, width in layer.cell.state_sizes.items():
