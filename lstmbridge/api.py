@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,12 +44,13 @@ from lstmbridge.errors import (
 from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
-from lstmbridge.runtimes.graph import GraphRuntime
 from lstmbridge.sources import open_source
 from lstmbridge.staging import check_destination, refuse_clashes, sha256_of, staged
 from lstmbridge.subjects import subjects_of
-from lstmbridge.verify import VerifyOptions
-from lstmbridge.verify import verify as compare
+from lstmbridge.verify.options import VerifyOptions
+
+if TYPE_CHECKING:
+    from lstmbridge.runtimes.graph import GraphRuntime
 
 _HASHED_FOR_INSPECTION = 64 * 2**20
 
@@ -100,15 +102,18 @@ def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
     Raises:
         SourceUnreadable, NotRecognised, FactMissing, FactConflict, CannotExpress.
     """
-    with _opened(path) as source:
-        recognition = _recognise(source, hints or Hints())
+    with _opened(path) as source, ThreadPoolExecutor(1) as hasher:
         size = sum(file.stat().st_size for file in source.files)
+        small = size <= _HASHED_FOR_INSPECTION
+        # beside the recognition, which takes as long for a large graph
+        digest = hasher.submit(source.sha256) if small else None
+        recognition = _recognise(source, hints or Hints())
         return Inspection(
             path=source.path,
             format=source.format,
             producer=source.producer,
             files=source.files,
-            sha256=source.sha256() if size <= _HASHED_FOR_INSPECTION else None,
+            sha256=None if digest is None else digest.result(),
             recognition=recognition,
         )
 
@@ -296,7 +301,11 @@ def _refuse_whole(source: Source) -> None:
 def _graph_of(source: Source, part: Part) -> GraphRuntime | None:
     """The runtime of the source's own graph, where the graph was read."""
     graph = source.graph() if part.graph_cells else None
-    return None if graph is None else GraphRuntime(graph, source.tensors, part)
+    if graph is None:
+        return None
+    from lstmbridge.runtimes.graph import GraphRuntime
+
+    return GraphRuntime(graph, source.tensors, part)
 
 
 def _compare(
@@ -319,6 +328,9 @@ def _compare(
         origin=origin,
         timeout=options.timeout,
     )
+    # what compares takes as long to import as a whole inspection of a small checkpoint
+    from lstmbridge.verify import verify as compare
+
     return compare(
         model,
         subjects.runs,

@@ -7,6 +7,8 @@ target cannot express it; 70 a defect of lstmbridge itself; 130 and 143 interrup
 
 from __future__ import annotations
 
+import gc
+import importlib
 import sys
 import traceback
 from pathlib import Path
@@ -16,10 +18,7 @@ import click
 
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
-from lstmbridge.cli.diagnose import diagnose
-from lstmbridge.cli.golden import golden
 from lstmbridge.cli.printing import Printer, echo
-from lstmbridge.cli.reports import Reports
 from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
@@ -28,10 +27,32 @@ from lstmbridge.targets.capability import CAPABILITIES
 
 _SOURCE = click.argument("source", type=click.Path(path_type=Path))
 _INTERNAL_ERROR = 70
+_ALLOCATIONS = 200_000
+
+
+_OTHERS = ("diagnose", "golden")
+"""Commands in modules of their own, called as they are; imported when they are asked for."""
 
 
 class _Door(click.Group):
     """Turns every error into a message and an exit code; a traceback only with --debug."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command. A process that ends soon need not look for cycles of garbage often."""
+        gc.set_threshold(_ALLOCATIONS)
+        return super().main(*args, **options)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in order."""
+        return sorted([*super().list_commands(ctx), *_OTHERS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called so."""
+        if cmd_name not in _OTHERS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"lstmbridge.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -129,6 +150,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 
     Nothing is written unless every number agrees as closely as rounding allows.
     """
+    from lstmbridge.cli.reports import Reports
+
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest, verified=not rest["no_verify"])
@@ -170,6 +193,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 @opt.output_options
 def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
+    from lstmbridge.cli.reports import Reports
+
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest)
@@ -225,7 +250,3 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
     found = explaining.explain(cell)
     printer.say(explained.text(found))
     printer.json(explained.body(found))
-
-
-main.add_command(golden)
-main.add_command(diagnose)

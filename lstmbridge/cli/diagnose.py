@@ -13,7 +13,7 @@ from lstmbridge.cli.printing import Printer
 from lstmbridge.contracts import BATCH_MAJOR, TIME_MAJOR
 from lstmbridge.errors import UsageError
 from lstmbridge.report import diagnosis as report
-from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.options import VerifyOptions
 
 
 @click.command()

@@ -14,7 +14,7 @@ from lstmbridge.cli.printing import Printer
 from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import States
 from lstmbridge.report import jsonable, terminal
-from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.options import VerifyOptions
 
 
 @click.group()

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmbridge.contracts import Feeds, Hints
 from lstmbridge.errors import UsageError
-from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.options import VerifyOptions
 
 _NO_ARRAYS = (
     OSError, EOFError, ValueError, AttributeError, TypeError, RuntimeError, BadZipFile, zlib.error

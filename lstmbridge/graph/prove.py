@@ -9,7 +9,7 @@ that gates are seen near zero and saturated, and clips at rest and at work.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import TENSORFLOW_LSTM, Array, GateBlocks, InMemory
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, CellFacts, CellQuery, Construct, Stated
+from lstmbridge.graph.likeness import key_of
 from lstmbridge.graph.lstm_found import Hypothesis
 from lstmbridge.graph.network import Edge, Op, Tensor
 from lstmbridge.graph.trace import Tracer
@@ -31,6 +32,15 @@ TOLERANCE = 1e-9
 """Of the largest number in a tensor; float64 leaves about 1e-14 of room for honest rounding."""
 _SIZES = (0.05, 0.3, 1.0, 1.0, 4.0)
 _STEPS = 3
+# what a hypothesis says of the cell, each with the node that shows it
+_CLAIMS = (
+    "forget_bias",
+    "activation",
+    "gate_activation",
+    "cell_clip",
+    "proj_clip",
+    "peephole",
+)
 # input size, units and output size of a small stand-in: unlike each other and unlike 1
 _SMALL = (5, 7, 3)
 _SIZELESS = frozenset(
@@ -81,6 +91,7 @@ class Prover:
         self._small = replace(query, input_size=inputs, units=units, output_size=outputs)
         self._variables = variables
         self._drawn: dict[bool, tuple[dict[str, Array], dict[Tensor, Array]]] = {}
+        self._proven: set[Hashable] = set()
 
     def prove(self, found: Hypothesis) -> Application | Construct:
         """The application, or what departs. Errors: SourceUnreadable (a broken graph).
@@ -88,18 +99,36 @@ class Prover:
         A cell of operations that know no sizes is proved on a small one, which holds for
         every size; anything else on numbers of its own size.
         """
-        problem = self._attempt(found, self._small, sizeless=True)
-        if problem:
-            problem = self._attempt(found, self._query, sizeless=False)
-        if problem:
-            return Construct("own cell", found.node, self._query.layer, problem)
+        key = self._key(found)
+        if key is None or key not in self._proven:
+            problem = self._attempt(found, self._small, sizeless=True)
+            if problem:
+                problem = self._attempt(found, self._query, sizeless=False)
+            if problem:
+                return Construct("own cell", found.node, self._query.layer, problem)
+            self._proven.add(key)
         return self._application(found)
+
+    def _key(self, found: Hypothesis) -> Hashable | None:
+        """What is proven of `found`: its slice of the graph, and what it is held to be."""
+        edges = {found.x: "x", found.h_prev: "h", **dict.fromkeys(found.c_prev, "c")}
+        if found.whole:
+            edges[found.node, 0] = "steps"
+        _, by_tensor = self._stand_ins(sizeless=True)
+        piece = key_of(self._tracer, (found.c, found.h), by_tensor, edges)
+        claims = (found.whole, *(getattr(found, name)[0] for name in _CLAIMS))
+        return None if piece is None else (piece, claims)
+
+    def _stand_ins(self, *, sizeless: bool) -> tuple[dict[str, Array], dict[Tensor, Array]]:
+        """Random weights by role and by the graph's variables."""
+        if sizeless not in self._drawn:
+            shapes = (self._small if sizeless else self._query).shapes
+            self._drawn[sizeless] = self._variables.stand_ins(shapes)
+        return self._drawn[sizeless]
 
     def _attempt(self, found: Hypothesis, sizes: CellQuery, *, sizeless: bool) -> str:
         """What departs; "" where nothing does."""
-        if sizeless not in self._drawn:
-            self._drawn[sizeless] = self._variables.stand_ins(sizes.shapes)
-        whole, by_tensor = self._drawn[sizeless]
+        whole, by_tensor = self._stand_ins(sizeless=sizeless)
         given = _given(sizes, found)
         edges = {found.x: given["x"], found.h_prev: given["h"]}
         edges.update(dict.fromkeys(found.c_prev, given["c"]))

@@ -86,6 +86,7 @@ class Tracer:
     _resolved: dict[Tensor, Tensor] = field(default_factory=dict)
     _plain: dict[Tensor, Tensor] = field(default_factory=dict)
     _guarded: dict[Tensor, Tensor] = field(default_factory=dict)
+    _constants: dict[str, Array | None] = field(default_factory=dict)
 
     def resolve(self, tensor: Tensor) -> Tensor:
         """The tensor whose value `tensor` has, at inference. Errors: SourceUnreadable."""
@@ -245,7 +246,9 @@ class Tracer:
         op = self.op(tensor)
         if op.kind != "Const":
             return None
-        return const_value(op)
+        if op.name not in self._constants:
+            self._constants[op.name] = const_value(op)
+        return self._constants[op.name]
 
     def scalar(self, tensor: Tensor) -> float | None:
         """The number of a Const that holds one."""
