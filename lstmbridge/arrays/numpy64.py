@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,8 @@ class Float64:
 
     def split(self, a: Array, sizes: Sequence[int]) -> Sequence[Array]:
         """Views of the last axis."""
-        return np.split(a, np.cumsum(sizes)[:-1], axis=-1)
+        ends = list(accumulate(sizes))
+        return [a[..., end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
     def concat(self, parts: Sequence[Array]) -> Array:
         """Joined on the last axis."""

@@ -51,6 +51,16 @@ def test_an_lstm_has_all_the_classic_ones(networks):
     assert classic <= names(networks.stack(inputs=4))
 
 
+def test_layers_that_share_one_cell_cannot_be_exchanged(networks):
+    shared = Model("m", Sequence((Recurrent(networks.cell(inputs=4)),) * 3))
+    among = [f for f in planted_faults(shared, [INPUTS]) if "layer" in f.name]
+    weights = [f for f in among if "final states" not in f.name]
+    assert len(weights) == 3
+    assert all(fault.idle for fault in weights)
+    apart = planted_faults(networks.stack(inputs=4), [INPUTS])
+    assert not any(fault.idle for fault in apart if "layer" in fault.name)
+
+
 def test_what_a_network_has_not_cannot_go_wrong(networks):
     found = names(networks.stack())
     for word in ("peephole", "clip", "projection", "residual", "direction", "length", "initial"):

@@ -35,6 +35,7 @@ def layer_faults(model: Model) -> Iterator[Fault]:
                 f"{a.name} and {b.name} exchanged",
                 f"with {a.name} and {b.name} exchanged",
                 runs(with_cells(model, partial(_other, {a.name: b.cell, b.name: a.cell}))),
+                idle=_shared(a.cell, b.cell),
             )
     first: dict[Shapes, Cell] = {}
     for layer, shape in zip(layers, shapes, strict=True):
@@ -45,12 +46,23 @@ def layer_faults(model: Model) -> Iterator[Fault]:
             "one layer's weights used for all",
             "with one layer's weights used for all",
             runs(with_cells(model, partial(_other, same))),
+            idle=all(_shared(same[x.name], x.cell) for x in layers),
         )
     yield from _final_state_faults(model)
 
 
 def _other(cells: Mapping[str, Cell], layer: Layer) -> Cell:
     return cells.get(layer.name, layer.cell)
+
+
+def _shared(a: Cell, b: Cell) -> bool:
+    """Whether two layers are one cell, as in ``[cell] * N``: told by identity, nothing is read."""
+    return a is b or (
+        type(a) is type(b)
+        and a.facts == b.facts
+        and a.blocks.keys() == b.blocks.keys()
+        and all(stored is b.blocks[name] for name, stored in a.blocks.items())
+    )
 
 
 def shapes_of(cell: Cell) -> Shapes:
