@@ -155,6 +155,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest, verified=not rest["no_verify"])
+    saved = opt.failure_from(rest)
     done = api.convert(
         source,
         to=target,
@@ -177,6 +178,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     )
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
     printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
+    printer.warn(filter(None, [saved.keep(done.verdict)]))
     printer.json(jsonable.conversion(done))
     model = done.part.model
     reports.write(done.verdict, source, (done.artifact.path,), lambda: model)
@@ -198,6 +200,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest)
+    saved = opt.failure_from(rest)
     hints = opt.hints_from(rest)
     found = api.verify(
         source,
@@ -211,6 +214,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     )
     printer.say(terminal.verdict(found))
     printer.warn(terminal.assumption_warnings(found.facts))
+    printer.warn(filter(None, [saved.keep(found)]))
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)

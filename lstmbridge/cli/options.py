@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -12,8 +14,9 @@ from zipfile import BadZipFile
 import click
 import numpy as np
 
-from lstmbridge.contracts import Feeds, Hints
+from lstmbridge.contracts import Feeds, Hints, Verdict
 from lstmbridge.errors import UsageError
+from lstmbridge.report import failure
 from lstmbridge.verify.options import VerifyOptions
 
 _NO_ARRAYS = (
@@ -123,6 +126,12 @@ def verify_options(function: F) -> F:
             type=float,
             help="Absolute difference to allow, instead of the noise floor.",
         ),
+        click.option(
+            "--save-failure",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            help="On a mismatch, the smallest input that shows it: .npz, as --data takes it.",
+        ),
     )(function)
 
 
@@ -212,7 +221,8 @@ def read_data(path: Path) -> Feeds:
     try:
         # NumPy leaves a path that it cannot understand open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            # what a saved failure says beside its inputs has a folder in its name
+            return {name: archive[name] for name in archive.files if "/" not in name}
     except _NO_ARRAYS as error:
         raise UsageError(
             f"{path} cannot be read as arrays: {error}",
@@ -253,7 +263,72 @@ def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
     )
 
 
+def failure_from(arguments: dict[str, Any]) -> SavedFailure:
+    """Take ``--save-failure`` out of `arguments`, as something that keeps a failure.
+
+    Raises:
+        UsageError: its folder is missing.
+    """
+    path = arguments.pop("save_failure")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(
+            f"the folder of {path} does not exist",
+            expected="a folder to write the failing input into",
+            where="--save-failure",
+        )
+    return SavedFailure(path)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFailure:
+    """Where the smallest failing input goes; None: nowhere."""
+
+    path: Path | None
+
+    def keep(self, verdict: Verdict | None) -> str:
+        """Write what failed first, with the command that runs it again; what to say of it.
+
+        Raises:
+            UsageError: the system refuses the file.
+        """
+        runs = () if verdict is None else verdict.runtimes
+        found = next((r.counterexample for r in runs if r.counterexample is not None), None)
+        if self.path is None or found is None:
+            return ""
+        command = replay_command(self.path)
+        failure.write(self.path, found, command)
+        return (
+            f"kept the smallest failing input, {found.size}, in {self.path}; again:\n  {command}"
+        )
+
+
+_NOT_AGAIN = frozenset({
+    "save_failure", "data", "json_to", "junit", "markdown", "html", "quiet", "verbose", "debug",
+})  # fmt: skip
+"""Options of the command that failed that its repetition does without."""
+
+
+def replay_command(data: Path) -> str:
+    """The command line that is running, on `data`, with none of its reports."""
+    context = click.get_current_context()
+    words = ["lstmbridge", str(context.info_name)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        value = context.params.get(name)
+        if isinstance(parameter, click.Argument):
+            words += [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+        elif _said(context, name) and name not in _NOT_AGAIN:
+            spelled = parameter.opts if value is not False else parameter.secondary_opts
+            words += spelled[:1] if isinstance(value, bool) else [spelled[0], str(value)]
+    return shlex.join([*words, "--data", str(data)])
+
+
+def _said(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
 def report_paths(arguments: dict[str, Any]) -> list[str]:
     """Every file that a command was asked to write its answer to."""
-    named = (arguments.get(name) for name in ("json_to", "junit", "markdown", "html"))
+    kinds = ("json_to", "junit", "markdown", "html", "save_failure")
+    named = (arguments.get(name) for name in kinds)
     return [str(path) for path in named if path is not None and str(path) != "-"]

@@ -50,6 +50,7 @@ from lstmbridge.contracts.understanding import (
     Understanding,
 )
 from lstmbridge.contracts.verdicts import (
+    Counterexample,
     FaultReport,
     LedgerReport,
     Outcome,
@@ -67,6 +68,7 @@ __all__ = [
     "Adapter",
     "Artifact",
     "Conversion",
+    "Counterexample",
     "Diagnosis",
     "Expression",
     "FaultReport",

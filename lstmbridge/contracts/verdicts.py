@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from lstmbridge.gates import Array
 from lstmbridge.model.facts import Fact
 
 
@@ -39,9 +40,30 @@ class OutputComparison:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Counterexample:
+    """The smallest input found that still shows a failure.
+
+    Attributes:
+        size: in words: ``"1 x 2"``, rows and steps.
+        feeds: by the artifact's input names; what ``--data`` takes.
+        expected: the oracle's outputs for it.
+        observed: the runtime's; empty where it gave nothing that could be compared.
+    """
+
+    size: str
+    feeds: Mapping[str, Array]
+    expected: Mapping[str, Array]
+    observed: Mapping[str, Array]
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeResult:
-    """What one runtime did. `status`: pass, fail, unavailable, error."""
+    """What one runtime did. `status`: pass, fail, unavailable, error.
+
+    `checks` are what the artifact claims beyond its outputs (rows are independent, pieces equal
+    the whole, ...), each a comparison by name. `counterexample` is there when outputs differ.
+    """
 
     name: str
     version: str
@@ -53,6 +75,14 @@ class RuntimeResult:
     outputs: Mapping[str, OutputComparison] = field(default_factory=dict)
     diagnosis: str = ""
     seconds: float = 0.0
+    checks: Mapping[str, OutputComparison] = field(default_factory=dict)
+    counterexample: Counterexample | None = None
+
+    @property
+    def comparisons(self) -> int:
+        """How many numbers were compared, of outputs and of claims."""
+        found = (*self.outputs.values(), *self.checks.values())
+        return sum(one.comparisons for one in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,8 @@ def _runtime(r: RuntimeResult) -> dict[str, Any]:
         "reason": r.reason,
         "diagnosis": r.diagnosis,
         "outputs": {name: comparison(c) for name, c in r.outputs.items()},
+        "checks": {name: comparison(c) for name, c in r.checks.items()},
+        "counterexample": None if r.counterexample is None else r.counterexample.size,
         "seconds": r.seconds,
     }
 

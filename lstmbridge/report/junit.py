@@ -89,6 +89,7 @@ def _cases(verdict: Verdict) -> list[Case]:
 def _runtime(r: RuntimeResult, *, several: bool) -> list[Case]:
     group = f"{r.name} on {r.subject}" if several else r.name
     cases = [(group, output, *_output(one, r)) for output, one in r.outputs.items()]
+    cases += [(group, name, *_output(one, r)) for name, one in r.checks.items()]
     if r.status == "unavailable":
         cases.append((group, "run", "skipped", r.reason))
     elif r.status == "error" or not cases:

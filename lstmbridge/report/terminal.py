@@ -207,7 +207,22 @@ def _runtime(r: RuntimeResult) -> list[str]:
             lines.append(f"    and {_plural(more, 'output')} more")
     elif worst:
         lines.append(f"    at worst, {difference(*worst[0])}")
-    return lines
+    if r.counterexample is not None:
+        lines.append(
+            f"    the smallest input that shows it is {r.counterexample.size} (rows x steps); "
+            "--save-failure PATH keeps it"
+        )
+    return lines + _claims(r)
+
+
+def _claims(r: RuntimeResult) -> list[str]:
+    """What the file claims beyond its outputs: those that hold in one line, others each."""
+    held = [name for name, c in r.checks.items() if not c.problem and c.ratio <= 1]
+    wrong = [f"    not so: {difference(n, c)}" for n, c in r.checks.items() if n not in held]
+    if not held:
+        return wrong
+    numbers = sum(r.checks[name].comparisons for name in held)
+    return [*wrong, f"    held, on {_plural(numbers, 'number')}: {'; '.join(held)}"]
 
 
 def _ledger(ledger: LedgerReport) -> list[str]:

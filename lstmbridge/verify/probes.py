@@ -127,6 +127,17 @@ def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> 
     return _make(model, specs, options.seed, recipes, first=100)
 
 
+def other_size(
+    model: Model, specs: InputSpecs, options: VerifyOptions, batch: int, steps: int
+) -> Probe | None:
+    """A probe of a size that no other has; None where the artifact fixes both axes."""
+    axes = next(spec.shape for spec in specs if spec.name == INPUTS)[:2]
+    if all(isinstance(size, int) for size in axes):
+        return None
+    recipe = Recipe(batch, steps, ragged=True)
+    return _make(model, specs, options.seed, [recipe], first=200)[0]
+
+
 def _make(
     model: Model, specs: InputSpecs, seed: int, recipes: Sequence[Recipe], first: int
 ) -> list[Probe]:

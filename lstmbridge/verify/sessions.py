@@ -92,14 +92,15 @@ def _status(
 ) -> tuple[str, str]:
     bad = {name: one for name, one in worst.items() if not passes(one)}
     if bad:
-        return FAIL, "; ".join(_complaint(name, one) for name, one in bad.items())
+        return FAIL, "; ".join(complaint(name, one) for name, one in bad.items())
     if stopped:
         # a runtime that ran nothing was not there; one that stopped half-way is a worry
         return (ERROR if worst or failed else UNAVAILABLE), stopped
     return (PASS, "") if worst else (ERROR, "nothing was compared")
 
 
-def _complaint(name: str, one: OutputComparison) -> str:
+def complaint(name: str, one: OutputComparison) -> str:
+    """What is wrong with one comparison, in words."""
     if one.problem:
         return f"{name}: {one.problem} (probe {one.probe})"
     return (

@@ -171,6 +171,14 @@ def _asked_for(outputs: dict[str, Array], options: VerifyOptions) -> dict[str, A
     return {name: values for name, values in outputs.items() if name in wanted}
 
 
+def trial_of(
+    model: Model, specs: InputSpecs, probe: Probe, precision: str, options: VerifyOptions
+) -> Trial | None:
+    """One more trial, of any probe; None where the oracle itself does not stay finite."""
+    trial = _trial(_Setting(model, specs, precision, options, Shelf(model)), probe)
+    return trial if _finite(trial, precision) else None
+
+
 def _calm_trial(setting: _Setting, probe: Probe) -> Trial:
     """The trial of a probe, halved until it neither explodes nor is decided by rounding.
 

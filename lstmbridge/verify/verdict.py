@@ -21,12 +21,15 @@ from lstmbridge.contracts import (
 )
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import signature_of
+from lstmbridge.verify.claims import with_claims
 from lstmbridge.verify.conclusion import Evidence, conclude
 from lstmbridge.verify.diagnosis import diagnose
 from lstmbridge.verify.ledger import check_ledger, merged_ledgers
+from lstmbridge.verify.metamorphic import not_claimed
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import NOT_PROBED, InputSpecs
 from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_subject
+from lstmbridge.verify.smallest import smallest
 from lstmbridge.verify.trials import Experiment, design, merged
 
 EXACT = "float64"
@@ -83,7 +86,7 @@ def verify(
             for plan in dict.fromkeys(plans.values())
         }
         results = [
-            _judged(model, subject, designs[plans[k]] if k in plans else None, report)
+            _judged(model, subject, designs[plans[k]] if k in plans else None, options, report)
             for k, subject in enumerate(opened)
         ]
     experiments = _relevant(opened, plans, designs)
@@ -103,7 +106,7 @@ def verify(
     return Verdict(
         outcome=outcome,
         reasons=reasons,
-        comparisons=sum(o.comparisons for r in results for o in r.outputs.values()),
+        comparisons=sum(result.comparisons for result in results),
         runtimes=tuple(results),
         noise_floor=_noise(experiments),
         faults=faults,
@@ -113,6 +116,7 @@ def verify(
             *not_run,
             *_left_out(opened, results, checked),
             *_undecided(experiments),
+            *_unclaimed(model, opened, results),
             f"not probed: {NOT_PROBED}",
         ),
         seconds=time.perf_counter() - start,
@@ -172,13 +176,16 @@ def _judged(
     model: Model,
     subject: Subject,
     experiment: Experiment | None,
+    options: VerifyOptions,
     progress: Progress,
 ) -> RuntimeResult:
     trials = () if experiment is None else experiment.trials
     result = judge(subject, trials, progress)
-    if result.status != FAIL:
-        return result
-    return replace(result, diagnosis=diagnose(model, subject.observed))
+    if result.status == FAIL:
+        small = smallest(model, subject, options)
+        found = diagnose(model, subject.observed)
+        return replace(result, diagnosis=found, counterexample=small)
+    return with_claims(model, subject, trials, result, options)
 
 
 def _relevant(
@@ -207,6 +214,19 @@ def _undecided(experiments: Iterable[Experiment]) -> list[str]:
         f"{name}: rounding alone decides much of what comes out; there, only sizes were compared"
         for name in names
     ]
+
+
+def _unclaimed(
+    model: Model, opened: Sequence[Subject], results: Sequence[RuntimeResult]
+) -> list[str]:
+    """Claims that an artifact does not make, so that nothing was tried."""
+    said = dict.fromkeys(
+        f"not claimed by {s.label}: {line}"
+        for s, r in zip(opened, results, strict=True)
+        if r.checks and isinstance(s.thing, Artifact)
+        for line in not_claimed(model, s.thing.signature.inputs)
+    )
+    return list(said)
 
 
 def _left_out(
