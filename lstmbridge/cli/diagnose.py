@@ -11,7 +11,6 @@ import click
 from lstmbridge.cli import options as opt
 from lstmbridge.cli.printing import Printer
 from lstmbridge.contracts import BATCH_MAJOR, TIME_MAJOR
-from lstmbridge.errors import UsageError
 from lstmbridge.report import diagnosis as report
 from lstmbridge.verify.options import VerifyOptions
 
@@ -57,7 +56,7 @@ def diagnose(a: Path, b: Path | None, **rest: Any) -> None:
         a,
         b,
         expected=rest["expected"],
-        renames=dict(_pair(text) for text in rest["renames"]),
+        renames=opt.pairs(rest["renames"]),
         layout=rest["layout"],
         hints=opt.hints_from(rest),
         options=VerifyOptions(
@@ -72,12 +71,3 @@ def diagnose(a: Path, b: Path | None, **rest: Any) -> None:
     printer.say(report.text(found))
     printer.json(report.body(found))
     sys.exit(found.exit_code)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    theirs, equals, ours = text.partition("=")
-    if not (theirs and equals and ours):
-        raise UsageError(
-            f"--rename {text} is not two names", expected="theirs=ours", where="--rename"
-        )
-    return theirs, ours

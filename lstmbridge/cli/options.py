@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,6 +170,23 @@ def output_options(function: F) -> F:
 def names(text: str) -> tuple[str, ...]:
     """``"a, b"`` as ("a", "b")."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """``("a=b", "c=d")`` as {"a": "b", "c": "d"}.
+
+    Raises:
+        UsageError: one of them is not two names.
+    """
+    found = {}
+    for text in texts:
+        theirs, equals, ours = text.partition("=")
+        if not (theirs and equals and ours):
+            raise UsageError(
+                f"--rename {text} is not two names", expected="theirs=ours", where="--rename"
+            )
+        found[theirs] = ours
+    return found
 
 
 def read_map(path: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.errors import UsageError
+from lstmbridge.golden.narrowed import Narrowed
 from lstmbridge.golden.pack import Pack, read, write
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
 from lstmbridge.model.signature import signature_of
@@ -93,6 +94,13 @@ def record(
             for name, f in model.all_facts.items()
         },
         "seed": options.seed,
+        "asked": {
+            "states": states.value,
+            "sequence_length": sequence_length,
+            "batch": options.batch,
+            "steps": options.steps,
+            "replicas": options.replicas,
+        },
     }
     write(Path(output), manifest, experiments, force=force)
     return read(output)
@@ -133,7 +141,7 @@ def replay(
     results = tuple(result for result, _ in ran)
     used = list({id(one): one for _, one in ran if one is not None}.values())
     faults = merged([one.faults for one in used]) if used else FaultReport(0, 0)
-    outcome, reasons = _conclude(results, faults, used, require)
+    outcome, reasons = _conclude(results, faults, used, require, judged=golden.by_tolerance)
     return Verdict(
         outcome=outcome,
         reasons=reasons,
@@ -147,11 +155,25 @@ def replay(
             *left_out,
             *(f"{r.name}: {r.reason}" for r in results if r.status == UNAVAILABLE),
             "weights were not compared: a pack holds outputs, not weights",
+            *_not_in_pack(golden, subject),
             f"not probed: {NOT_PROBED}",
         ),
         seconds=time.perf_counter() - start,
         seed=int(golden.manifest["seed"]),
+        tolerance=golden.by_tolerance,
     )
+
+
+def _not_in_pack(pack: Pack, artifact: Artifact) -> list[str]:
+    """What an imported pack cannot say of this artifact."""
+    if not pack.imported:
+        return []
+    held = {name for e in pack.experiments.values() for t in e.trials for name in t.expected}
+    lacks = [name for name in artifact.signature.output_names() if name not in held]
+    said = [f"outputs that were not recorded: {', '.join(lacks)}"] if lacks else []
+    if pack.by_tolerance is not None:
+        said.append("planted faults: the pack was imported without its source")
+    return said
 
 
 def _chosen(
@@ -188,6 +210,8 @@ def _run(
             held = ", ".join(pack.experiments) or "nothing"
             why = f"the pack holds {held}; this runs in {session.precision}"
             return replace(judge(subject, (), progress), reason=why), None
+        if pack.imported:
+            subject.session = Narrowed(session, experiment)
         trials = [
             replace(trial, probe=_fitted(trial.probe, artifact)) for trial in experiment.trials
         ]
@@ -220,6 +244,8 @@ def _conclude(
     faults: FaultReport,
     used: Sequence[Experiment],
     require: Sequence[str],
+    *,
+    judged: float | None,
 ) -> tuple[Outcome, tuple[str, ...]]:
     failures = [f"{r.name}: {r.reason}" for r in results if r.status == FAIL]
     doubts = [f"{r.name}: {r.reason}" for r in results if r.status == ERROR]
@@ -233,7 +259,7 @@ def _conclude(
     ]
     if faults.missed:
         doubts.append(f"planted faults would pass unseen: {', '.join(faults.missed)}")
-    elif not faults.planted:
+    elif not faults.planted and judged is None:
         doubts.append("no planted fault changes anything, so agreement proves nothing")
     if failures:
         return Outcome.FAIL, (*failures, *doubts)

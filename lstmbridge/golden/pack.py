@@ -54,6 +54,17 @@ class Pack:
     experiments: Mapping[str, Experiment]
     facts: Mapping[str, Fact[Any]]
 
+    @property
+    def imported(self) -> bool:
+        """Whether its outputs were recorded elsewhere, not computed by the oracle."""
+        return "imported" in self.manifest
+
+    @property
+    def by_tolerance(self) -> float | None:
+        """The tolerance that its importer set, having no source; None: a noise floor judges."""
+        said = self.manifest["imported"]["tolerance"] if self.imported else None
+        return None if said is None else float(said)
+
 
 def _kinds(trial: Trial) -> dict[str, Mapping[str, Array]]:
     return {"feed": trial.probe.feeds, "expected": trial.expected, "allowed": trial.allowed}
@@ -217,6 +228,8 @@ def _parsed(sha256: str, manifest: dict[str, Any], entries: dict[str, Array]) ->
         for name, f in manifest["facts"].items()
     }
     int(manifest["seed"])
+    if "imported" in manifest and manifest["imported"]["tolerance"] is not None:
+        float(manifest["imported"]["tolerance"])
     return Pack(sha256, manifest, experiments, facts)
 
 
