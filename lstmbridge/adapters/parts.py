@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lstmbridge.adapters.beginnings import StoredRow, facts_begun, rows_of, sources_of_states
-from lstmbridge.adapters.dialects import (
-    LATEST,
-    MULTI_SCOPES,
-)
 from lstmbridge.adapters.facts import Resolved, confront, resolve
+from lstmbridge.adapters.sharing import repeatable, stored_alone
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.stored import Stored
 from lstmbridge.adapters.testimony import Testimony
@@ -250,7 +247,7 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     for site in shop.sites.values():
         if site.family is not None and site.family.remark is not None:
             doubts.append(site.family.remark(site.tensors))
-    if told is None and _may_be_shared(draft, hints):
+    if told is None and hints.layers is None and stored_alone(draft) is not None:
         doubts.append(
             f"{draft.scope} stores one cell as wide as its input: it may be [cell] * n, several "
             "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
@@ -295,6 +292,9 @@ def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
         facts["shared_cell"] = Fact.given(
             hints.layers > 1 and _stored(draft) < hints.layers, f"--layers {hints.layers}"
         )
+    elif (last := repeatable(draft)) is not None:
+        why = f"another layer on the variables of {last.scope} would store nothing; --layers states it"
+        facts["shared_cell"] = Fact.assumed(False, why)
     if hints.residual is not None:
         if hints.residual and not shop.residual:
             raise FactConflict(
@@ -325,20 +325,6 @@ def _confront_residual(hints: Hints, told: Testimony) -> None:
 def _stored(draft: Draft) -> int:
     half = draft.pair[0] if draft.pair is not None else draft
     return len(list(half.sites()))
-
-
-def _may_be_shared(draft: Draft, hints: Hints) -> bool:
-    if hints.layers is not None:
-        return False
-    halves = draft.pair or (draft,)
-    for half in halves:
-        sites = list(half.sites())
-        if len(sites) != 1 or not half.stack or not MULTI_SCOPES.fullmatch(half.path[-1]):
-            continue
-        sizes, spelling = sites[0].sizes, sites[0].spelling
-        if sizes is not None and spelling is not None and spelling.era == LATEST:
-            return sizes.input_size == sizes.output_size
-    return False
 
 
 def _facts_around(model: Model) -> dict[str, Fact[Any]]:

@@ -186,6 +186,24 @@ def test_a_lone_cell_as_wide_as_its_input_may_be_shared_and_that_is_said(see, st
     assert not any("--layers" in text for text in see(other).warnings)
 
 
+@pytest.mark.parametrize(("inputs", "units"), [(4, [4]), (5, [4, 4]), (5, [4, 3, 3])])
+def test_that_a_last_layer_is_not_applied_again_is_assumed_where_it_could_be(
+    see, stack, inputs, units
+):
+    shapes = stack("rnn/multi_rnn_cell", "basic_lstm_cell", inputs, units)
+    fact = see(shapes).parts[0].model.facts["shared_cell"]
+    assert (fact.value, fact.basis) == (False, "assumed")
+    assert f"cell_{len(units) - 1}" in fact.where
+    stated = see(shapes, layers=len(units)).parts[0].model.facts["shared_cell"]
+    assert (stated.value, stated.basis) == (False, "given")
+
+
+@pytest.mark.parametrize(("inputs", "units"), [(5, [4]), (4, [4, 3])])
+def test_where_no_layer_could_follow_the_last_nothing_is_assumed(see, stack, inputs, units):
+    shapes = stack("rnn/multi_rnn_cell", "basic_lstm_cell", inputs, units)
+    assert "shared_cell" not in see(shapes).parts[0].model.facts
+
+
 def test_the_first_releases_never_shared_a_kernel_so_nothing_is_said(see):
     scope = "rnn/multi_rnn_cell/cell_0/basic_lstm_cell"
     found = see({f"{scope}/weights": (8, 16), f"{scope}/biases": (16,)})
