@@ -57,6 +57,8 @@ class Option:
         by_scope: defaults where a scope around the cell is called so.
         unsure: eras whose releases disagree among themselves: the default is said aloud.
         refused: why no value but the default is converted, though the class takes others.
+        off_at_zero: of a clip: the class takes 0 and less for none, as the kernel of
+            `LSTMBlockCell` does (lstm_ops.cc); `LSTMCell` clamps to them.
     """
 
     default: Any
@@ -66,6 +68,7 @@ class Option:
     by_scope: Mapping[str, Any] = field(default_factory=dict)
     unsure: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
+    off_at_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ FLAGS: Mapping[str, str] = {
 }
 """Option of a class -> the flag that gives it."""
 
-_CLIPS = ("cell_clip", "proj_clip")
+CLIPS = ("cell_clip", "proj_clip")
+"""Options that limit a state; a limit of infinity states that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def check_hints(hints: Hints) -> None:
     """Refuse statements that make no sense, whatever the source. Errors: UsageError."""
     for option, flag in FLAGS.items():
         value = getattr(hints, option)
-        if isinstance(value, (int, float)) and not math.isfinite(value):
+        none = option in CLIPS and value == math.inf
+        if isinstance(value, (int, float)) and not math.isfinite(value) and not none:
             raise UsageError(f"{flag} {value}", expected="a finite number", where=flag)
     if hints.activation is not None and hints.activation not in ACTIVATIONS:
         near = get_close_matches(hints.activation, ACTIVATIONS, n=1)
@@ -119,12 +121,16 @@ def _takes(site: Site, row: CellClass, option: str, given: object, told: Contain
         return "no"
     if site.scope in told or not _fixed(site, row, option):
         return "open"
-    return "already" if _meant(option, given) == row.options[option].default else "no"
+    return "already" if _meant(site, row, option, given) == row.options[option].default else "no"
 
 
-def _meant(option: str, given: Any) -> Any:
-    """A clip that is not positive states that there is none."""
-    return None if option in _CLIPS and given <= 0 else given
+def _meant(site: Site, row: CellClass, option: str, given: Any) -> Any:
+    """What a given value says of a class: to some, a clip that is not positive is none."""
+    if option not in CLIPS or 0 < given < math.inf:
+        return given
+    known = row.options.get(option)
+    none = given > 0 or known is None or known.off_at_zero or _fixed(site, row, option)
+    return None if none else given
 
 
 def _no_room(site: Site, option: str) -> str:
@@ -199,7 +205,7 @@ def resolve(site: Site, hints: Hints, room: frozenset[str]) -> Resolved:
     return Resolved(row, cell, options, tuple(doubts))
 
 
-def _given(site: Site, row: CellClass, option: str, given: object) -> Fact[Any]:
+def _given(site: Site, row: CellClass, option: str, given: Any) -> Fact[Any]:
     meant, flag = row.options[option], FLAGS[option]
     if meant.refused and given != meant.default:
         raise CannotExpress(
@@ -208,7 +214,18 @@ def _given(site: Site, row: CellClass, option: str, given: object) -> Fact[Any]:
             where=flag,
             advice="there is no exact way to convert it",
         )
-    return Fact.given(_meant(option, given), flag)
+    value = _meant(site, row, option, given)
+    if option in CLIPS and value is not None and value <= 0:
+        what = "c" if option == "cell_clip" else "the projected h"
+        raise UsageError(
+            f"{flag} {given:g}, and {site.scope} is a {row.name}, which would set each number of "
+            f"{what} to {abs(given):g} at every step",
+            expected="a positive limit, or none",
+            where=flag,
+            advice=f"{flag} none states that nothing is clamped"
+            + ("; LSTMBlockCell alone takes 0 for that" if option == "cell_clip" else ""),
+        )
+    return Fact.given(value, flag)
 
 
 def _assumed(site: Site, row: CellClass, meant: Option, era: str) -> Fact[Any]:
@@ -236,7 +253,7 @@ def confront(site: Site, hints: Hints, read: Mapping[str, Fact[Any]]) -> Resolve
         if given is None or option not in read:
             continue
         precision = _PRECISION.get(site.dtype, 0.0)
-        if not _same(_meant(option, given), read[option].value, precision):
+        if not _same(_meant(site, row, option, given), read[option].value, precision):
             raise FactConflict(
                 f"{flag} {given}, and the graph says {_words(read[option].value)}",
                 expected="a statement that agrees with what was read",

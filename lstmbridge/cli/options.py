@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import zlib
 from collections.abc import Callable, Sequence
@@ -29,6 +30,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEBUG = "lstmbridge.debug"
 """Where a context's meta, which commands share with their group, keeps --debug."""
+
+
+class Limit(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A clip: a number, or ``none``, which is a limit of infinity."""
+
+    name = "float"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        """See `click.ParamType.convert`."""
+        if value == "none":
+            return math.inf
+        return float(click.FLOAT.convert(value, param, context))
 
 
 def _remember_debug(context: click.Context, _option: click.Parameter, value: bool) -> bool:
@@ -64,9 +79,11 @@ def source_options(function: F) -> F:
             metavar="NAME",
             help="In place of the cell's tanh: relu, sigmoid, softsign, ...",
         ),
-        click.option("--cell-clip", type=float, help="LSTM: c is clamped to [-X, X]."),
         click.option(
-            "--proj-clip", type=float, help="LSTM: the projected h is clamped to [-X, X]."
+            "--cell-clip", type=Limit(), help="LSTM: c is clamped to [-X, X]; none: it is not."
+        ),
+        click.option(
+            "--proj-clip", type=Limit(), help="LSTM: the projected h is clamped to [-X, X]; none."
         ),
         click.option(
             "--layers", type=click.IntRange(min=1), help="[cell] * N: one stored cell, N layers."

@@ -57,9 +57,27 @@ def test_what_the_user_states_is_given_by_its_flag(see, lstm):
     assert found.parts[0].model.facts["cell"].basis is Basis.GIVEN
 
 
-def test_a_clip_of_zero_states_that_there_is_none(see, lstm):
-    fact = _facts(see(lstm("rnn/lstm_cell", 5, 2), cell_clip=0.0))["cell_clip"]
+@pytest.mark.parametrize("cell", [None, "LSTMCell", "LSTMBlockCell"])
+def test_a_clip_of_infinity_states_that_there_is_none(see, lstm, cell):
+    fact = _facts(see(lstm("rnn/lstm_cell", 5, 2), cell=cell, cell_clip=math.inf))["cell_clip"]
     assert (fact.value, fact.basis) == (None, Basis.GIVEN)
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0])
+def test_the_block_cells_take_a_clip_of_zero_or_less_for_none(see, lstm, clip):
+    """lstm_ops.cc clamps where cell_clip > 0."""
+    for scope, cell in (("rnn/lstm_cell", "LSTMBlockCell"), ("lstm_block_fused_cell", None)):
+        fact = _facts(see(lstm(scope, 5, 2), cell=cell, cell_clip=clip))["cell_clip"]
+        assert (fact.value, fact.basis) == (None, Basis.GIVEN)
+
+
+@pytest.mark.parametrize("option", ["cell_clip", "proj_clip"])
+@pytest.mark.parametrize("clip", [0.0, -1.0])
+def test_a_clip_that_leaves_nothing_of_a_state_is_refused(see, lstm, option, clip):
+    """TensorFlow 1.15's LSTMCell clamps to 0, and to -1 sets all to 1."""
+    with pytest.raises(UsageError, match=r"set each number of .* at every step") as caught:
+        see(lstm("rnn/lstm_cell", 5, 4, proj=2), **{option: clip})
+    assert f"--{option.replace('_', '-')} none" in caught.value.advice
 
 
 def test_every_assumption_of_a_basic_lstm_cell_can_be_given(see, lstm):
@@ -75,7 +93,7 @@ def test_names_that_two_classes_share_are_said_once(see, stack):
 
 
 @pytest.mark.parametrize(
-    "hints", [{"cell": "LSTMCell"}, {"cell": "lstm_cell"}, {"cell_clip": 0.0}]
+    "hints", [{"cell": "LSTMCell"}, {"cell": "lstm_cell"}, {"cell_clip": math.inf}]
 )
 def test_a_stated_class_or_clip_settles_names_that_two_classes_share(see, lstm, hints):
     assert see(lstm("rnn/lstm_cell", 5, 2), **hints).warnings == ()
@@ -132,7 +150,8 @@ def test_an_option_is_taken_by_the_stack_whose_class_has_it(see, lstm):
     ("hints", "said"),
     [
         ({"forget_bias": math.nan}, "--forget-bias"),
-        ({"cell_clip": math.inf}, "--cell-clip"),
+        ({"cell_clip": -math.inf}, "--cell-clip"),
+        ({"proj_clip": math.nan}, "--proj-clip"),
         ({"activation": "tahn"}, "did you mean tanh"),
         ({"cell": "BasicLSTMCel"}, "did you mean BasicLSTMCell"),
         ({"layers": 0}, "--layers"),
