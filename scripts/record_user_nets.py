@@ -286,6 +286,49 @@ def one_cell_in_two_loops():
         return dynamic(cell, outputs)
 
 
+def raw(cell, finished):
+    """`tf.nn.raw_rnn`; `finished(step)` says which rows have ended."""
+    x = inputs()
+    steps = tf.TensorArray(tf.float32, STEPS).unstack(tf.transpose(x, [1, 0, 2]))
+
+    def loop(t, output, state, _):
+        if output is None:
+            state = cell.zero_state(tf.shape(x)[0], tf.float32)
+        ended = finished(t, x)
+        nothing = tf.zeros([tf.shape(x)[0], WIDE])
+        following = tf.cond(tf.reduce_all(ended), lambda: nothing, lambda: steps.read(t))
+        return ended, following, state, output, None
+
+    return tf.nn.raw_rnn(cell, loop)[0].stack()
+
+
+def lengths():
+    return tf.placeholder(tf.int32, [None], name="lengths")
+
+
+@net(structure="LSTM, GRU", constants={"sequence_length": True})
+def raw_rnn_by_lengths():
+    ends = lengths()
+    return raw(multi(lstm(), gru()), lambda t, _: t >= ends)
+
+
+@net(structure="GRU", constants={"sequence_length": False})
+def raw_rnn_to_the_end():
+    return raw(gru(), lambda t, x: tf.fill([tf.shape(x)[0]], t >= STEPS))
+
+
+@net(refused="chooses it by something other than lengths")
+def raw_rnn_that_ends_a_step_too_early():
+    ends = lengths()
+    return raw(gru(), lambda t, _: t + 1 >= ends)
+
+
+@net(refused="chooses it by something other than lengths")
+def raw_rnn_that_ends_where_an_input_says_so():
+    stop = tf.placeholder(tf.bool, [STEPS + 1, None])
+    return raw(gru(), lambda t, _: stop[t])
+
+
 # --- scopes ---
 
 

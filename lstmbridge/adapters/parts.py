@@ -293,8 +293,8 @@ def _network_facts(shop: _Workshop, draft: Draft) -> dict[str, Fact[Any]]:
             hints.layers > 1 and _stored(draft) < hints.layers, f"--layers {hints.layers}"
         )
     elif (last := repeatable(draft)) is not None:
-        why = f"another layer on the variables of {last.scope} would store nothing; --layers states it"
-        facts["shared_cell"] = Fact.assumed(False, why)
+        why = f"another layer on the variables of {last.scope} would store nothing"
+        facts["shared_cell"] = Fact.assumed(False, f"{why}; --layers states it")
     if hints.residual is not None:
         if hints.residual and not shop.residual:
             raise FactConflict(

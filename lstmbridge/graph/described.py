@@ -354,7 +354,7 @@ class Describer:
             self.tracer, value, options, made=(real[0], made), old=None, clock=Clock(value)
         )
         detail = mask.problem
-        if not detail and mask.lengths not in top.lengths:
+        if not detail and mask.lengths and mask.lengths not in top.lengths:
             detail = "has outputs and states of different lengths"
         if not detail:
             return []

@@ -30,10 +30,12 @@ class Clock:
     Attributes:
         entry: the loop variable that counts, None where steps are unrolled.
         number: of an unrolled step.
+        flags: the loop variable that carries which rows have ended, where one does.
     """
 
     entry: Tensor | None
     number: int = 0
+    flags: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def mask_of(
         old: the tensor that is kept past the end; None: zeros.
         clock: how the graph counts steps.
     """
-    if not options.choices:
+    if not options.choices or _all_go_on(tracer, tensor, options, made):
         return Mask()
     found: dict[Tensor, None] = {}
     for name in options.choices:
@@ -111,6 +113,9 @@ def _compared(
     tracer: Tracer, condition: Tensor, clock: Clock
 ) -> tuple[Tensor | None, Clock | None]:
     """The lengths that a condition compares the step's number with, and that number."""
+    finished = _finished(tracer, tracer.resolve(condition))
+    if finished is not None:
+        return finished
     op = tracer.op(condition)
     for _ in range(_LONGEST):
         if op.kind not in _WRAPS or not op.inputs:
@@ -126,6 +131,89 @@ def _compared(
         if at in tracer.network.entries and is_counter(tracer, at):
             return lengths, Clock(at)
     return None, None
+
+
+def _finished(tracer: Tracer, flags: Tensor) -> tuple[Tensor, Clock] | None:
+    """The lengths, and the step's number, where a loop carries which rows have ended.
+
+    `raw_rnn` hands on ``finished or step + 1 >= lengths`` and begins with ``0 >= lengths``: at
+    each step that is ``step >= lengths``.
+    """
+    found = tracer.network.entries.get(flags)
+    if found is None:
+        return None
+    _, variable = found
+    either = tracer.op(variable.following)
+    if either.kind != "LogicalOr" or len(either.inputs) != 2:
+        return None
+    sides = [tracer.resolve(t) for t in either.inputs]
+    if flags not in sides:
+        return None
+    following = _ends(tracer, sides[1 - sides.index(flags)])
+    first = _ends(tracer, tracer.resolve(variable.initial))
+    if following is None or first is None or following[1] != first[1]:
+        return None
+    if tracer.scalar(first[0]) != 0.0:
+        return None
+    counters = (tracer.resolve(t) for t in tracer.network.op(following[0][0]).inputs)
+    clock = next(
+        (c for c in counters if is_counter(tracer, c) and is_next(tracer, following[0], c)), None
+    )
+    return None if clock is None else (following[1], Clock(clock, flags=flags))
+
+
+def _all_go_on(
+    tracer: Tracer, tensor: Tensor, options: Options, made: tuple[Tensor, Array]
+) -> bool:
+    """Whether only rows that have ended are chosen otherwise, and all rows end together.
+
+    `raw_rnn` without lengths: its loop stops when all rows have ended, so none has in a step.
+    """
+    flags: dict[Tensor, Array] = {}
+    for name in options.choices:
+        op = tracer.network.op(name)
+        if op.kind not in SELECTS:
+            return False
+        flags[tracer.resolve(op.inputs[0])] = np.zeros(len(made[1]), bool)
+    if not all(_end_together(tracer, tensor) for tensor in flags):
+        return False
+    given = {made[0]: made[1], **{t: np.zeros_like(made[1]) for t in options.tensors}, **flags}
+    given[made[0]] = made[1]
+    try:
+        value = Evaluation(tracer.network, tracer.guarded, given, conds=True)(tensor)
+    except NotRecognised:
+        return False
+    return np.array_equal(value, made[1])
+
+
+def _end_together(tracer: Tracer, flags: Tensor) -> bool:
+    """Whether a loop variable says the same of all rows, and stops the loop where that is so."""
+    found = tracer.network.entries.get(flags)
+    if found is None:
+        return False
+    either = tracer.op(found[1].following)
+    sides = [tracer.resolve(t) for t in either.inputs] if either.kind == "LogicalOr" else []
+    if flags not in sides or len(sides) != 2:
+        return False
+    others = (sides[1 - sides.index(flags)], tracer.resolve(found[1].initial))
+    if any(tracer.network.op(other[0]).kind != "Fill" for other in others):
+        return False
+    at = flags
+    for kind in ("All", "LogicalNot", "LoopCond"):
+        readers = (name for name, _ in tracer.uses(at) if tracer.network.op(name).kind == kind)
+        at = next(((name, 0) for name in readers), ("", 0))
+        if not at[0]:
+            return False
+    return True
+
+
+def _ends(tracer: Tracer, flags: Tensor) -> tuple[Tensor, Tensor] | None:
+    """(step, lengths) of ``step >= lengths``."""
+    op = tracer.op(flags)
+    if op.kind not in {"GreaterEqual", "LessEqual"} or len(op.inputs) != 2:
+        return None
+    step, lengths = (tracer.resolve(t) for t in op.inputs)
+    return (step, lengths) if op.kind == "GreaterEqual" else (lengths, step)
 
 
 def _agrees(
@@ -145,6 +233,8 @@ def _agrees(
             tensors = {**given, lengths: ends}
             if clock.entry is not None:
                 tensors[clock.entry] = np.asarray(step)
+            if clock.flags is not None:
+                tensors[clock.flags] = step >= ends
             try:
                 value = Evaluation(tracer.network, tracer.guarded, tensors, conds=True)(tensor)
             except NotRecognised:

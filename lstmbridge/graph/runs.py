@@ -149,7 +149,8 @@ class RunFinder:
         made = real[0], np.random.default_rng(11).normal(size=(3, width))
         clock = Clock(app.x) if strand.loop else Clock(None, step)
         mask = mask_of(self.tracer, app.x, options, made=made, old=None, clock=clock)
-        if not mask.problem and mask.lengths in self._of[glue.cell.node].lengths:
+        known = ("", *self._of[glue.cell.node].lengths)
+        if not mask.problem and mask.lengths in known:
             return None
         detail = f"between {app.layer} and the cells around it stands a choice between tensors"
         return Construct("masking", glue.choices[0], app.layer, detail)
