@@ -43,11 +43,13 @@ class Emitter:
     Attributes:
         graph: holds the weights and the names; its nodes are the outermost graph's.
         makers: a value's name -> how it came about.
+        alike: results of choices between values of one shape.
     """
 
     graph: GraphBuilder
     at: str = "graph"
     makers: dict[str, Made] = field(default_factory=dict)
+    alike: set[str] = field(default_factory=set)
     _frames: list[list[onnx.NodeProto]] = field(default_factory=lambda: [[]])
     _levels: dict[str, int] = field(default_factory=dict)
     _known: dict[Any, tuple[int, list[Sym]]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from lstmbridge.errors import CannotExpress
 from lstmbridge.graph.network import Loop, LoopVariable, Tensor
 from lstmbridge.targets.onnx.builder import elem_type
 from lstmbridge.targets.onnx.whole.arrays import Elements
+from lstmbridge.targets.onnx.whole.branches import with_branches
 from lstmbridge.targets.onnx.whole.emitter import Emitter, needed
 from lstmbridge.targets.onnx.whole.values import (
     Dims,
@@ -184,7 +185,7 @@ class _Looper:
         scanned = list(self._scanned(body))
         given = [body.again, *body.following.values(), *(value for _, value in scanned)]
         results = self._results(given)
-        nodes = needed(emitter.leave(), results)
+        nodes = with_branches(needed(emitter.leave(), results), results, emitter.alike)
         infos = [
             helper.make_tensor_value_info(
                 result, elem_type(emitter.dtype(kind_of_value(v))), fixed(dims_of(v))

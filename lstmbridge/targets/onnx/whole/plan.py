@@ -15,6 +15,7 @@ from lstmbridge.graph.whole import Port, Whole
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.whole.branches import with_branches
 from lstmbridge.targets.onnx.whole.emitter import Emitter, captured, needed
 from lstmbridge.targets.onnx.whole.places import NativePlace
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
@@ -79,7 +80,8 @@ class _Planner:
             self._output(port, value, names)
             for port, value in zip(whole.outputs, values, strict=True)
         ]
-        nodes = needed(emitter.outermost(), [spec.name for spec in outputs])
+        results = [spec.name for spec in outputs]
+        nodes = with_branches(needed(emitter.outermost(), results), results, emitter.alike)
         signature = Signature(tuple(self._specs(names)), tuple(outputs))
         return Plan(
             nodes=tuple(nodes),

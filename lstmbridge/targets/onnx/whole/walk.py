@@ -263,15 +263,12 @@ class Walk:
                 )
         if then is other:
             return then
-        a, b = dims_of(then), dims_of(other)
-        if len(a) == len(b) and all(map(same, a, b)) and not predicate.dims:
-            return self.words.where(predicate, then, other)
-        if len(a) != len(b):
+        if len(dims_of(then)) != len(dims_of(other)):
             raise ValueError("its branches have different numbers of axes")
         return self._if(predicate, then, other)
 
     def _if(self, predicate: Sym, then: Value, other: Value) -> Sym:
-        """`If` with both values from outside."""
+        """`If`; what only one of the values needs moves into it later (`branches`)."""
         emitter = self.words.emitter
         kind, names = kind_of_value(then), [emitter.name(one) for one in (then, other)]
         graphs = []
@@ -281,10 +278,13 @@ class Walk:
             node = helper.make_node("Identity", [name], [result], name=result)
             graphs.append(helper.make_graph([node], f"{emitter.at}/branch", [], [info]))
         scalar = self.words.reshape(predicate, ()) if predicate.dims else predicate
-        dims = meet(dims_of(then), dims_of(other))
-        return emitter.emit(
-            "If", [scalar], kind, dims, then_branch=graphs[0], else_branch=graphs[1]
+        a, b = dims_of(then), dims_of(other)
+        chosen = emitter.emit(
+            "If", [scalar], kind, meet(a, b), then_branch=graphs[0], else_branch=graphs[1]
         )
+        if kind != "bool" and all(map(same, a, b)):
+            emitter.alike.add(chosen.name)
+        return chosen
 
 
 def _is_text(op: Op) -> bool:
