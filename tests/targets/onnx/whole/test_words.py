@@ -85,9 +85,9 @@ def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
         return
     options = {"opset": opset, "dtype": "float64" if opset == 11 else None}
     if case["op"] == "Squeeze" and not case["attrs"].get("squeeze_dims"):
-        with pytest.raises(CannotExpress, match="not all lengths are known"):
-            written(model, **options)
-        return
+        # an open axis is taken to be longer than 1
+        (name,) = wanted
+        wanted = {name: feeds["in_0"]}
     check(written(model, **options), feeds, wanted)
 
 
