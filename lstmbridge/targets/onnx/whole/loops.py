@@ -66,8 +66,23 @@ def emit_loop(walk: Walk, loop: Loop, wanted: Sequence[LoopVariable]) -> dict[Te
     for scope in dict.fromkeys(place(t)[0] for t in outside):
         if scope != loop.name:
             walk.compute(scope, [t for t in outside if place(t)[0] == scope])
-    initial = {v.entry: walk.look(*place(v.initial)) for v in variables}
+    initial = {v.entry: _initial(walk, v) for v in variables}
     return _Looper(walk, loop, variables, initial).emit()
+
+
+def _initial(walk: Walk, variable: LoopVariable) -> Any:
+    """What a variable begins with.
+
+    The flow of the second version of a TensorArray begins as a plain 0.0: the array itself is
+    what the handle of the operation that writes it says.
+    """
+    place = walk.program.place
+    value = walk.look(*place(variable.initial))
+    writer = walk.program.tracer.network.op(walk.program.tracer.guarded(variable.following)[0])
+    if isinstance(value, Elements) or not writer.kind.startswith("TensorArrayWrite"):
+        return value
+    handle = walk.look(*place(writer.inputs[0]))
+    return handle if isinstance(handle, Elements) else value
 
 
 class _Looper:
