@@ -147,7 +147,168 @@ def cases():
     yield "ReverseV2", {}, [f(2, 3, 4), i(0, -1)]
     yield "ReverseSequence", {"seq_dim": 1, "batch_dim": 0}, [f(3, 5, 2), i(5, 0, 3)]
     yield "ReverseSequence", {"seq_dim": 0, "batch_dim": 1}, [f(5, 3, 2), i(1, 4, 2)]
+    yield from functions()
+    yield from choices()
+    yield from windows()
+    yield from matrices()
     yield from cells()
+
+
+def functions():
+    a, b = f(3, 4), f(3, 4)
+    small = np.tanh(a) * 0.9
+    for op in ("Sin", "Cos", "Tan", "Atan", "Sinh", "Cosh", "Asinh", "Erf", "Erfc", "Expm1"):
+        yield op, {}, [a]
+    for op in ("Asin", "Acos", "Atanh", "Log1p"):
+        yield op, {}, [small]
+    yield "Acosh", {}, [np.abs(a) + 1.0]
+    yield "Inv", {}, [np.abs(a) + 0.1]
+    yield "Rint", {}, [np.array([-1.5, -0.5, 0.5, 1.5, 2.5, 0.3])]
+    odd = np.array([1.0, np.inf, -np.inf, np.nan])
+    for op in ("IsNan", "IsInf", "IsFinite"):
+        yield op, {}, [odd]
+    ys = np.array([1.0, -1.0, 1.0, -1.0, 0.0, 0.0, 2.0, -2.0, 0.0])
+    xs = np.array([1.0, 1.0, -1.0, -1.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    yield "Atan2", {}, [ys, xs]
+    for op in ("Xdivy", "Xlogy"):
+        yield op, {}, [np.array([0.0, 0.0, 2.0]), np.array([0.0, 3.0, 4.0])]
+    yield "DivNoNan", {}, [np.array([1.0, 0.0, 2.0]), np.array([0.0, 0.0, 4.0])]
+    yield "MulNoNan", {}, [np.array([np.inf, np.nan, 2.0]), np.array([0.0, 0.0, 4.0])]
+    whole = [np.array([-7, 7, -8, 5, 6], np.int64), np.array([3, -3, 4, 2, -4], np.int64)]
+    for op in ("Div", "TruncateDiv", "TruncateMod", "Mod"):
+        yield op, {}, whole
+    yield "FloorDiv", {}, [a, b]
+    yield "FloorMod", {}, [a, b]
+    yield "ApproximateEqual", {"tolerance": 0.25}, [np.array([1.0, 1.2, 1.5]), np.array([1.0] * 3)]
+    yield "LogSoftmax", {}, [np.concatenate([a, [[-900.0, 0.0, 900.0, 5.0]]])]
+    yield "L2Loss", {}, [a]
+    yield "LinSpace", {}, [np.array(1.0), np.array(-2.0), np.array(7, I4)]
+    yield "SoftmaxCrossEntropyWithLogits", {}, [a, np.abs(b)]
+    yield "SparseSoftmaxCrossEntropyWithLogits", {}, [a, i(0, 3, 1)]
+    for op in ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
+        more = {"Tout": "float64"} if op.endswith("V3") else {}
+        yield op, {"adj_x": False, "adj_y": False, **more}, [f(2, 3, 4), f(2, 4, 5)]
+        yield op, {"adj_x": True, "adj_y": True, **more}, [f(2, 4, 3), f(2, 5, 4)]
+    yield "BatchMatMulV2", {"adj_x": False, "adj_y": True}, [f(2, 1, 3, 4), f(3, 5, 4)]
+    yield "Einsum", {"equation": "btd,du->btu"}, [[f(2, 3, 4), f(4, 5)]]
+    yield "Einsum", {"equation": "bij,bkj->bik"}, [[f(2, 3, 4), f(2, 5, 4)]]
+
+
+def choices():
+    a = f(3, 5)
+    tied = np.array([[1.0, 3.0, 3.0, -1.0], [2.0, 2.0, 2.0, 2.0]])
+    for op in ("ArgMax", "ArgMin"):
+        yield op, {}, [tied, np.array(1, I4)]
+        yield op, {}, [f(2, 3, 4), np.array(-2, I4)]
+    yield "TopKV2", {}, [tied, np.array(3, I4)]
+    for axis in (-1, 0, 1):
+        yield (
+            "OneHot",
+            {"axis": axis},
+            [np.array([[0, 2], [3, -1]], I4), np.array(3, I4), np.array(2.0), np.array(-1.0)],
+        )
+    for op in ("Cumsum", "Cumprod"):
+        for exclusive in (False, True):
+            for reverse in (False, True):
+                attrs = {"exclusive": exclusive, "reverse": reverse}
+                yield op, attrs, [f(2, 4, 3), np.array(1, I4)]
+    yield "Cumsum", {"exclusive": False, "reverse": False}, [i(1, 2, 3), np.array(-1, I4)]
+    ids = np.array([[1, 0, 2], [3, 3, 0]], I4)
+    yield "GatherV2", {"batch_dims": 1}, [f(2, 4, 3), ids, np.array(1, I4)]
+    yield "GatherV2", {"batch_dims": 1}, [f(2, 3, 4), ids, np.array(2, I4)]
+    yield "GatherV2", {"batch_dims": 0}, [f(4, 3), ids, np.array(0, I4)]
+    yield "ResourceGather", {"dtype": "float64"}, [f(4, 3), ids]
+    yield "ResourceGatherNd", {"dtype": "float64"}, [a, np.array([[0, 1], [2, 4]], I4)]
+    yield "VariableShape", {}, [a]
+    yield "VarIsInitializedOp", {}, [a]
+    yield "GatherNd", {}, [a, np.array([[0, 1], [2, 4]], I4)]
+    yield "GatherNd", {}, [f(3, 2, 4), np.array([[[0], [2]]], I4)]
+    yield "ScatterNd", {}, [np.array([[1], [3], [1]], I4), f(3, 2), i(5, 2)]
+    for op in ("TensorScatterAdd", "TensorScatterUpdate"):
+        yield op, {}, [f(4, 2), np.array([[1], [3]], I4), f(2, 2)]
+    yield "Where", {}, [np.array([[True, False, True], [False, False, True]])]
+    yield "Where", {}, [np.array([0.0, 2.0, -1.0])]
+    yield "DynamicPartition", {"num_partitions": 3}, [f(5, 2), i(2, 0, 0, 2, 0)]
+    which = np.array([[0, 1], [1, 0]], I4)
+    yield "DynamicPartition", {"num_partitions": 2}, [f(2, 2, 3), which]
+    for op in ("DynamicStitch", "ParallelDynamicStitch"):
+        yield op, {}, [[i(0, 3), i(1, 2, 4)], [f(2, 2), f(3, 2)]]
+        yield op, {}, [[np.array([[1, 0]], I4), np.array(2, I4)], [f(1, 2, 3), f(3)]]
+    yield "SegmentSum", {}, [f(4, 2), i(0, 0, 2, 2)]
+    yield "UnsortedSegmentSum", {}, [f(4, 2), i(3, 0, 3, 1), np.array(5, I4)]
+    yield "Unique", {}, [i(4, 1, 4, 7, 1, 0)]
+    yield "InvertPermutation", {}, [i(2, 0, 3, 1)]
+    yield "ListDiff", {}, [i(0, 1, 2, 3), i(1, 3)]
+    yield "ShapeN", {}, [[f(2, 3), f(4)]]
+    yield "BroadcastTo", {}, [f(3, 1), i(2, 3, 4)]
+    yield "BroadcastArgs", {}, [i(2, 1, 4), i(3, 1)]
+    yield "Roll", {}, [f(3, 4), i(1, -2), i(0, 1)]
+    widths = np.array([[1, 2], [0, 1]], I4)
+    yield "Pad", {}, [f(2, 3), widths]
+    yield "PadV2", {}, [f(2, 3), widths, np.array(7.0)]
+    for mode in ("REFLECT", "SYMMETRIC"):
+        yield "MirrorPad", {"mode": mode}, [f(3, 4), np.array([[1, 2], [0, 1]], I4)]
+    yield (
+        "SparseToDense",
+        {},
+        [np.array([[0, 1], [2, 0]], I4), i(3, 2), np.array([1.5, 2.5]), np.array(-1.0)],
+    )
+    yield "SparseToDense", {}, [i(0, 2), i(4), np.array(1.0), np.array(0.0)]
+
+
+def windows():
+    for padding in ("SAME", "VALID"):
+        for stride, dilation in ((1, 1), (2, 1), (1, 2)):
+            attrs = {
+                "strides": [1, stride, stride, 1],
+                "dilations": [1, dilation, dilation, 1],
+                "padding": padding,
+            }
+            yield "Conv2D", attrs, [f(2, 7, 6, 3), f(3, 2, 3, 4)]
+        attrs = {"strides": [1, 1, 1, 1], "dilations": [1, 1, 1, 1], "padding": padding}
+        yield "DepthwiseConv2dNative", attrs, [f(2, 5, 6, 3), f(3, 2, 3, 2)]
+        attrs = {"strides": [1, 1, 2, 1, 1], "dilations": [1] * 5, "padding": padding}
+        yield "Conv3D", attrs, [f(1, 4, 5, 3, 2), f(2, 3, 2, 2, 3)]
+        for op in ("MaxPool", "AvgPool"):
+            for window, stride in (([1, 2, 3, 1], 1), ([1, 3, 3, 1], 2)):
+                attrs = {"ksize": window, "strides": [1, stride, stride, 1], "padding": padding}
+                yield op, attrs, [f(2, 5, 6, 3)]
+        for op in ("MaxPool3D", "AvgPool3D"):
+            attrs = {"ksize": [1, 2, 2, 1, 1], "strides": [1, 1, 2, 1, 1], "padding": padding}
+            yield op, attrs, [f(1, 3, 5, 2, 2)]
+    yield "BiasAdd", {"data_format": "NCHW"}, [f(2, 3, 4, 2), f(3)]
+    for op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
+        attrs = {"epsilon": 0.001, "is_training": False}
+        yield op, attrs, [f(2, 3, 2, 4), f(4), f(4), f(4), np.abs(f(4)) + 0.1]
+    blocks = [f(2, 6, 3), i(2), np.array([[1, 1]], I4)]
+    yield "SpaceToBatchND", {}, blocks
+    yield "SpaceToBatchND", {}, [f(1, 4, 6, 2), i(2, 3), np.array([[0, 0], [1, 2]], I4)]
+    yield "BatchToSpaceND", {}, [f(4, 3, 3), i(2), np.array([[1, 1]], I4)]
+    yield "BatchToSpaceND", {}, [f(6, 2, 3, 2), i(2, 3), np.array([[0, 1], [1, 2]], I4)]
+
+
+def matrices():
+    for lower, upper in ((1, 0), (-1, 1), (0, -1)):
+        yield (
+            "MatrixBandPart",
+            {},
+            [f(2, 4, 5), np.array(lower, np.int64), np.array(upper, np.int64)],
+        )
+    yield "Diag", {}, [f(3)]
+    yield "DiagPart", {}, [f(3, 3)]
+    yield "MatrixDiag", {}, [f(2, 3)]
+    yield "MatrixDiagPart", {}, [f(2, 3, 4)]
+    yield "MatrixDiagPart", {}, [f(4, 3)]
+    yield "MatrixSetDiag", {}, [f(2, 3, 4), f(2, 3)]
+    yield "MatrixSetDiag", {}, [f(4, 3), f(3)]
+    zero = np.array(0, I4)
+    none, nought = np.array(-1, I4), np.array(0.0)
+    for op in ("MatrixDiagV2", "MatrixDiagV3"):
+        yield op, {}, [f(2, 3), zero, none, none, nought]
+    for op in ("MatrixDiagPartV2", "MatrixDiagPartV3"):
+        yield op, {}, [f(2, 3, 4), zero, nought]
+    for op in ("MatrixSetDiagV2", "MatrixSetDiagV3"):
+        yield op, {}, [f(2, 3, 3), f(2, 3), zero]
 
 
 def cells():
@@ -179,10 +340,15 @@ def plain(value):
     return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
 
 
+RESOURCES = {"ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
+
+
 def run(op, attrs, inputs):
     raw = getattr(tf.raw_ops, op)
     # the kernels know no float64; Selu's constants are those of float32 in ONNX, and so in ours
-    single = op.startswith(("LSTMBlock", "BlockLSTM", "GRUBlock", "Selu"))
+    single = op.startswith(
+        ("LSTMBlock", "BlockLSTM", "GRUBlock", "Selu", "FusedBatchNorm", "AvgPool3D", "MaxPool3D")
+    )
 
     def tensor(value):
         value = np.asarray(value)
@@ -192,17 +358,25 @@ def run(op, attrs, inputs):
     fed = [[tensor(v) for v in x] if isinstance(x, list) else tensor(x) for x in inputs]
     given = dict(zip(names, fed, strict=False))
     for name, value in attrs.items():
-        given[name] = getattr(tf, value) if name == "DstT" else value
+        given[name] = getattr(tf, value) if name in {"DstT", "Tout", "dtype"} else value
+    if op in RESOURCES:
+        given["resource"] = given["input"] = tf.Variable(fed[0]).handle
+        del given["resource" if op == "VariableShape" else "input"]
     if op in {"Sum", "Mean", "Max", "Min", "Prod", "All", "Any"}:
         given = {"input": fed[0], "axis": fed[1], "keep_dims": attrs["keep_dims"]}
     if op == "Squeeze":
         given = {"input": fed[0], "axis": attrs["squeeze_dims"]}
     if op == "Split":
         given = {"axis": fed[0], "value": fed[1], "num_split": attrs["num_split"]}
+    if op in {"DynamicStitch", "ParallelDynamicStitch"}:
+        given = {"indices": fed[0], "data": fed[1]}
     result = raw(**given)
     if not isinstance(result, (list, tuple)):
         result = [result]
     made = [np.array(v) for v in result]
+    if op.startswith("FusedBatchNorm"):
+        # what is left is reserved for the gradient
+        made = made[:3]
     if op.startswith("BlockLSTM"):
         # past seq_len_max TensorFlow writes zeros to cs and h, and leaves the rest as it lies
         for k in (0, 2, 3, 4, 5):

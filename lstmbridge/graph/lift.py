@@ -34,7 +34,14 @@ DEEPEST_CALLS = 64
 _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "BlockLSTM": ("i", "cs", "f", "o", "ci", "co", "h"),
     "BlockLSTMV2": ("i", "cs", "f", "o", "ci", "co", "h"),
-    "FusedBatchNorm": ("y",),
+    **dict.fromkeys(
+        ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
+        ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"),
+    ),
+    "ListDiff": ("out", "idx"),
+    "SoftmaxCrossEntropyWithLogits": ("loss", "backprop"),
+    "SparseSoftmaxCrossEntropyWithLogits": ("loss", "backprop"),
+    "TopK": ("values", "indices"),
     "GRUBlockCell": ("r", "u", "c", "h"),
     "LSTMBlockCell": ("i", "cs", "f", "o", "ci", "co", "h"),
     "Merge": ("output", "value_index"),

@@ -1,8 +1,8 @@
 """Every TensorFlow operation that lstmbridge understands, by its type.
 
-The definitions stand in `ops_elementwise`, `ops_shape` and `ops_cells`; each is written once
-against `words.Words`. What an operation means is TensorFlow's op registry (`tf.raw_ops`);
-tests compare each with what TensorFlow computed.
+The definitions stand in `ops_*`, grouped by what they are about; each is written once against
+`vocabulary.Words`. What an operation means is TensorFlow's op registry (`tf.raw_ops`); tests
+compare each with what TensorFlow computed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,22 @@ from typing import Any
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops_cells import CELLS
 from lstmbridge.graph.ops_elementwise import ELEMENTWISE
+from lstmbridge.graph.ops_index import INDEX
+from lstmbridge.graph.ops_math import MATH
+from lstmbridge.graph.ops_matrices import MATRICES
 from lstmbridge.graph.ops_shape import SHAPES
+from lstmbridge.graph.ops_windows import WINDOWS
 from lstmbridge.graph.words import Words
 
 Definition = Callable[[Words[Any], Op, Sequence[Any]], Sequence[Any]]
 """(namespace, operation, its inputs' values) -> its outputs' values."""
 
-OPS: Mapping[str, Definition] = {**ELEMENTWISE, **SHAPES, **CELLS}
+OPS: Mapping[str, Definition] = {
+    **ELEMENTWISE,
+    **MATH,
+    **SHAPES,
+    **INDEX,
+    **MATRICES,
+    **WINDOWS,
+    **CELLS,
+}

@@ -41,13 +41,6 @@ def _clip(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.maximum(w.minimum(value, high), low)]
 
 
-def _div(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    """`Div` of 0.12: of floats it is RealDiv; of integers it rounds, and is not defined here."""
-    if kind_of(op.attrs.get("T", np.float32)) != "float":
-        raise ValueError("Div of integers")
-    return [w.div(*args)]
-
-
 def _relu6(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.minimum(w.relu(args[0]), w.constant(6.0))]
 
@@ -55,12 +48,6 @@ def _relu6(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 def _leaky_relu(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
     alpha = w.constant(float(op.attrs.get("alpha", np.float32(0.2))))
     return [w.maximum(args[0], w.mul(args[0], alpha))]
-
-
-def _bias_add(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    if op.attrs.get("data_format", "NHWC") not in {"NHWC", b"NHWC"}:
-        raise ValueError(f"data_format {op.attrs['data_format']!r}")
-    return [w.add(args[0], args[1])]
 
 
 def _matmul(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
@@ -185,10 +172,8 @@ ELEMENTWISE: Mapping[str, Definition] = {
     **{op: _how(word, how) for op, (word, how) in _HOW.items()},
     **{op: _reduction(how) for op, how in _REDUCTIONS.items()},
     "AddN": _add_n,
-    "BiasAdd": _bias_add,
     "Cast": _cast,
     "ClipByValue": _clip,
-    "Div": _div,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "Relu6": _relu6,

@@ -201,12 +201,6 @@ def _gather(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.gather(args[0], args[1], 0)]
 
 
-def _gather_v2(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    if int(op.attrs.get("batch_dims", 0)):
-        raise ValueError("batch_dims is not 0")
-    return [w.gather(args[0], args[1], _axes(w, args[2])[0])]
-
-
 def _reverse(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """`Reverse`: a boolean per axis."""
     return [w.reverse(args[0], [k for k, on in enumerate(_axes(w, args[1])) if on])]
@@ -228,7 +222,6 @@ SHAPES: Mapping[str, Definition] = {
     "ExpandDims": _expand_dims,
     "Fill": _fill,
     "Gather": _gather,
-    "GatherV2": _gather_v2,
     "OnesLike": _filled_like(1.0),
     "Pack": _pack,
     "Range": _range,

@@ -30,6 +30,7 @@ class Scopes:
     exits: Mapping[Tensor, tuple[Loop, LoopVariable]] = field(init=False)
     _home: dict[str, Loop] = field(init=False)
     _conditions: dict[str, Tensor] = field(init=False)
+    _controlled: dict[str, list[str]] = field(init=False)
     _open: set[Tensor] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -44,6 +45,10 @@ class Scopes:
             left: (loop, v) for loop in network.loops for v in loop.variables for left in v.exits
         }
         self._home = {}
+        self._controlled = {}
+        for op in network.ops.values():
+            for control in op.controls:
+                self._controlled.setdefault(control, []).append(op.name)
         sizes: dict[str, int] = {}
         self._conditions = {
             loop.name: loop.condition for loop in network.loops if loop.condition is not None
@@ -60,7 +65,7 @@ class Scopes:
         inside = {name for name, _ in queue}
         while queue:
             tensor = queue.popleft()
-            for name, _ in network.consumers.get(tensor, ()):
+            for name in self._readers(network, tensor):
                 op = network.op(name)
                 if op.kind == "LoopCond":
                     self._conditions.setdefault(loop.name, op.inputs[0])
@@ -69,6 +74,13 @@ class Scopes:
                 inside.add(name)
                 queue.extend((name, k) for k in range(_outputs_read(network, op)))
         return inside
+
+    def _readers(self, network: Network, tensor: Tensor) -> list[str]:
+        """Who reads a tensor, or stands in the branch of a cond that it opens."""
+        readers = [name for name, _ in network.consumers.get(tensor, ())]
+        if tensor[1] == 0 and tensor[0] in self._controlled and self.pivot(tensor[0]) is not None:
+            readers += self._controlled[tensor[0]]
+        return readers
 
     def home(self, name: str) -> Loop | None:
         """The innermost loop that an operation runs in."""

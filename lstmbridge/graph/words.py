@@ -1,151 +1,26 @@
-"""The array namespace of cells, widened by what a graph around them needs.
-
-Each word means what ONNX's operator of that name means (NumPy's broadcasting, float64 for
-every kind of float, int64 for every kind of integer), so that the definitions in `ops*` can
-serve an interpreter other than NumPy's: one that only knows how many axes a value has, and not
-how long each is. Axes, permutations and ranks are therefore plain integers, while lengths,
-repeats and bounds of slices are integers or scalars of the interpreter's own: `numbers` takes
-the elements of a value apart into these. `static` is for what must be known to say what an
-operation does.
-"""
+"""The vocabulary of graphs in float64 NumPy: what an interpreter of a whole graph is run by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from lstmbridge.arrays import Float64
-from lstmbridge.arrays.namespace import Namespace
 from lstmbridge.gates import Array
+from lstmbridge.graph.vocabulary import Words
 
-A = TypeVar("A")
-
-
-class Words(Namespace[A], Protocol[A]):
-    """`Namespace`, and comparison, choice, reduction and shape."""
-
-    def static(self, a: A) -> Array:
-        """The numbers of a value that decides what an operation does.
-
-        Raises:
-            ValueError: the interpreter does not know them.
-        """
-        ...
-
-    def numbers(self, a: A) -> Sequence[int | A]:
-        """The elements of an integer scalar or vector: integers, or scalars where not known."""
-        ...
-
-    def integer(self, number: int | A) -> A:
-        """One of `numbers`, as a scalar."""
-        ...
-
-    def rank(self, a: A) -> int:
-        """How many axes it has."""
-        ...
-
-    def kind(self, a: A) -> str:
-        """``float``, ``int`` or ``bool``."""
-        ...
-
-    def literal(self, array: Array, kind: str) -> A:
-        """Numbers that stand in the graph."""
-        ...
-
-    def compare(self, how: str, a: A, b: A) -> A:
-        """``equal``, ``less``, ``less_equal``, ``greater``, ``greater_equal``: booleans."""
-        ...
-
-    def logical(self, how: str, *operands: A) -> A:
-        """``and``, ``or``, ``xor``, ``not`` of booleans."""
-        ...
-
-    def where(self, condition: A, a: A, b: A) -> A:
-        """A where the condition holds, else b."""
-        ...
-
-    def unary(self, how: str, a: A) -> A:
-        """``abs``, ``neg``, ``floor``, ``ceil``, ``round``, ``sign``, ``log``, ``reciprocal``."""
-        ...
-
-    def integer_division(self, how: str, a: A, b: A) -> A:
-        """``floor`` or ``mod``, both rounding towards minus infinity."""
-        ...
-
-    def power(self, a: A, b: A) -> A:
-        """A to the power of b."""
-        ...
-
-    def reduce(self, how: str, a: A, axes: Sequence[int], keep: bool) -> A:
-        """``sum``, ``mean``, ``max``, ``min``, ``prod``, ``all``, ``any`` over axes."""
-        ...
-
-    def softmax(self, a: A) -> A:
-        """Over the last axis."""
-        ...
-
-    def cast(self, a: A, kind: str) -> A:
-        """To ``float``, ``int`` or ``bool``; towards zero from float to int."""
-        ...
-
-    def shape(self, a: A) -> A:
-        """The lengths of the axes, as integers."""
-        ...
-
-    def reshape(self, a: A, shape: Sequence[int | A]) -> A:
-        """One axis may be -1."""
-        ...
-
-    def unsqueeze(self, a: A, axis: int) -> A:
-        """A further axis of length 1, which is then number `axis`."""
-        ...
-
-    def squeeze(self, a: A, axes: Sequence[int]) -> A:
-        """Without these axes, which have length 1."""
-        ...
-
-    def transpose(self, a: A, order: Sequence[int]) -> A:
-        """Axes in another order."""
-        ...
-
-    def expand(self, a: A, shape: Sequence[int | A]) -> A:
-        """Broadcast to a shape."""
-        ...
-
-    def tile(self, a: A, repeats: Sequence[int | A]) -> A:
-        """Repeat along each axis."""
-        ...
-
-    def index(self, a: A, at: tuple[Any, ...]) -> A:
-        """Basic slicing: slices, integers, None and Ellipsis. Bounds may be scalars."""
-        ...
-
-    def pieces(self, a: A, sizes: Sequence[int], axis: int) -> Sequence[A]:
-        """Side by side on an axis before, apart after."""
-        ...
-
-    def gather(self, a: A, indices: A, axis: int) -> A:
-        """Whole slices by number."""
-        ...
-
-    def join(self, parts: Sequence[A], axis: int) -> A:
-        """Side by side on an axis."""
-        ...
-
-    def arange(self, start: A, limit: A, step: A) -> A:
-        """Numbers from start to limit, without it."""
-        ...
-
-    def reverse(self, a: A, axes: Sequence[int]) -> A:
-        """Back to front."""
-        ...
-
-    def reverse_sequence(self, a: A, lengths: A, time: int, batch: int) -> A:
-        """Back to front, each row up to its length."""
-        ...
-
+__all__ = [
+    "LARGEST_CONSTANT",
+    "UNARY",
+    "GraphFloat64",
+    "Words",
+    "bounded",
+    "cumulative",
+    "windows_of",
+]
 
 _COMPARE: Mapping[str, Any] = {
     "equal": np.equal,
@@ -171,7 +46,23 @@ _UNARY: Mapping[str, Any] = {
     "log": np.log,
     "reciprocal": np.reciprocal,
     "square": np.square,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "is_nan": np.isnan,
+    "is_inf": np.isinf,
 }
+UNARY: tuple[str, ...] = tuple(_UNARY)
+"""Functions of one value that `Words.unary` knows."""
 _REDUCE: Mapping[str, Any] = {
     "sum": np.sum,
     "mean": np.mean,
@@ -326,6 +217,139 @@ class GraphFloat64(Float64):
         source = np.where(steps < ends, ends - 1 - steps, steps)
         flipped = moved[source, np.arange(moved.shape[1])[None, :]]
         return np.moveaxis(flipped, (0, 1), (time, batch))
+
+    def log_softmax(self, a: Array) -> Array:
+        """Log-softmax."""
+        shifted = a - np.max(a, axis=-1, keepdims=True)
+        return np.asarray(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)))
+
+    def arg(self, how: str, a: Array, axis: int) -> Array:
+        """Place of the extreme."""
+        return np.asarray((np.argmax if how == "max" else np.argmin)(a, axis=axis))
+
+    def top_k(self, a: Array, count: int | Array) -> tuple[Array, Array]:
+        """Sorted, stable."""
+        order = np.argsort(-a, axis=-1, kind="stable")[..., : int(count)]
+        return np.take_along_axis(a, order, axis=-1), order
+
+    def cumulative_sum(self, a: Array, axis: int, *, exclusive: bool, backward: bool) -> Array:
+        """Running sums."""
+        return cumulative(np.cumsum, a, axis, exclusive=exclusive, backward=backward)
+
+    def pad(
+        self, a: Array, before: Sequence[int | Array], after: Sequence[int | Array], value: Array
+    ) -> Array:
+        """Pad."""
+        widths = list(zip(_lengths(before), _lengths(after), strict=True))
+        bounded([n + sum(w) for n, w in zip(np.shape(a), widths, strict=True)])
+        return np.pad(a, widths, constant_values=np.asarray(value).item()) if widths else a
+
+    def gather_nd(self, a: Array, indices: Array, batch_dims: int) -> Array:
+        """Take by tuples."""
+        if not batch_dims:
+            return np.asarray(a[tuple(np.moveaxis(indices, -1, 0))])
+        lead = np.ogrid[tuple(slice(n) for n in np.shape(indices)[:batch_dims])]
+        inner = np.ndim(indices) - 1 - batch_dims
+        rows = [np.reshape(k, (*np.shape(k), *[1] * inner)) for k in lead]
+        at = (*rows, *np.moveaxis(indices, -1, 0))
+        return np.asarray(a[at])
+
+    def scatter_nd(self, a: Array, indices: Array, updates: Array, how: str) -> Array:
+        """Put by tuples."""
+        made = np.array(a)
+        at = tuple(np.moveaxis(indices, -1, 0))
+        if how == "add":
+            np.add.at(made, at, updates)
+        else:
+            made[at] = updates
+        return made
+
+    def nonzero(self, a: Array) -> Array:
+        """Indices."""
+        return np.asarray(np.nonzero(a))
+
+    def unique(self, a: Array) -> tuple[Array, Array]:
+        """By first appearance."""
+        values, first, inverse = np.unique(a, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        return values[order], np.argsort(order)[np.reshape(inverse, np.shape(a))]
+
+    def einsum(self, equation: str, *operands: Array) -> Array:
+        """Sum of products."""
+        return np.asarray(np.einsum(equation, *operands))
+
+    def conv(
+        self,
+        a: Array,
+        kernel: Array,
+        *,
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        same: bool,
+        groups: int,
+    ) -> Array:
+        """Convolution."""
+        windows = windows_of(a, kernel.shape[2:], strides, dilations, same=same, fill=0.0)
+        batch, channels, *sizes = windows.shape
+        count, places = len(strides), int(np.prod(sizes[: len(strides)]))
+        split = windows.reshape(batch, groups, channels // groups, *sizes)
+        # (groups, batch x places, channels x window) x (groups, the same, outputs)
+        axes = (1, 0, *range(3, 3 + count), 2, *range(3 + count, 3 + 2 * count))
+        left = split.transpose(axes).reshape(groups, batch * places, -1)
+        right = kernel.reshape(groups, kernel.shape[0] // groups, -1).transpose(0, 2, 1)
+        made = np.matmul(left, right).reshape(groups, batch, places, -1)
+        whole = made.transpose(1, 0, 3, 2)
+        return np.asarray(whole.reshape(batch, kernel.shape[0], *sizes[:count]))
+
+    def pool(
+        self, how: str, a: Array, *, window: Sequence[int], strides: Sequence[int], same: bool
+    ) -> Array:
+        """Pooling."""
+        ones = [1] * len(window)
+        within = tuple(range(-len(window), 0))
+        if how == "max":
+            windows = windows_of(a, window, strides, ones, same=same, fill=-np.inf)
+            return np.asarray(windows.max(axis=within))
+        windows = windows_of(a, window, strides, ones, same=same, fill=0.0)
+        counted = windows_of(np.ones_like(a), window, strides, ones, same=same, fill=0.0)
+        return np.asarray(windows.sum(axis=within) / counted.sum(axis=within))
+
+
+def cumulative(
+    function: Callable[..., Array], a: Array, axis: int, *, exclusive: bool, backward: bool
+) -> Array:
+    """Running sums from either end, with or without the element itself."""
+    if backward:
+        a = np.flip(a, axis)
+    made = np.asarray(function(a, axis=axis))
+    if exclusive:
+        made = made - a
+    return np.flip(made, axis) if backward else made
+
+
+def windows_of(
+    a: Array,
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    *,
+    same: bool,
+    fill: float,
+) -> Array:
+    """(batch, channels, places..., window...) of (batch, channels, lengths...)."""
+    spans = [(k - 1) * d + 1 for k, d in zip(window, dilations, strict=True)]
+    if same:
+        widths = [(0, 0), (0, 0)]
+        for n, span, stride in zip(np.shape(a)[2:], spans, strides, strict=True):
+            total = max((-(-n // stride) - 1) * stride + span - n, 0)
+            widths.append((total // 2, total - total // 2))
+        a = np.pad(a, widths, constant_values=fill)
+    axes = tuple(range(2, np.ndim(a)))
+    views = np.lib.stride_tricks.sliding_window_view(a, spans, axes)
+    steps = tuple(slice(None, None, s) for s in strides)
+    inside = tuple(slice(None, None, d) for d in dilations)
+    at = (slice(None), slice(None), *steps, *inside)
+    return np.asarray(views[at])
 
 
 def _lengths(shape: Sequence[int | Array]) -> tuple[int, ...]:

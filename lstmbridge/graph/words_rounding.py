@@ -8,6 +8,7 @@ of graphs; integers and booleans are exact.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -25,7 +26,7 @@ _STORED: Mapping[str, np.dtype[Any]] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
 _SUMS = frozenset({"sum", "mean"})
-_EXACT = frozenset({"abs", "neg", "floor", "ceil", "round", "sign"})
+_EXACT = frozenset({"abs", "neg", "floor", "ceil", "round", "sign", "is_nan", "is_inf"})
 
 
 class GraphRounding(Rounding, GraphFloat64):
@@ -83,6 +84,58 @@ class GraphRounding(Rounding, GraphFloat64):
         shifted = self._err(a - np.max(a, axis=-1, keepdims=True, initial=-np.inf))
         powers = self._err(np.exp(shifted))
         return self._err(powers / self.reduce("sum", powers, [np.ndim(a) - 1], True))
+
+    def log_softmax(self, a: Array) -> Array:
+        """Log-softmax: the sum of e^a, its logarithm and the difference err."""
+        shifted = self._err(a - np.max(a, axis=-1, keepdims=True, initial=-np.inf))
+        total = self.reduce("sum", self._err(np.exp(shifted)), [np.ndim(a) - 1], True)
+        return self._err(shifted - self._err(np.log(total)))
+
+    def cumulative_sum(self, a: Array, axis: int, *, exclusive: bool, backward: bool) -> Array:
+        """Running sums."""
+        run = partial(
+            GraphFloat64.cumulative_sum, self, axis=axis, exclusive=exclusive, backward=backward
+        )
+        value = run(a)
+        return self._spread(value, run(np.abs(a))) if value.dtype.kind == "f" else value
+
+    def scatter_nd(self, a: Array, indices: Array, updates: Array, how: str) -> Array:
+        """Sums where indices repeat."""
+        value = GraphFloat64.scatter_nd(self, a, indices, updates, how)
+        return self._err(value) if how == "add" else value
+
+    def einsum(self, equation: str, *operands: Array) -> Array:
+        """Sums of products."""
+        value = GraphFloat64.einsum(self, equation, *operands)
+        return self._spread(value, np.einsum(equation, *map(np.abs, operands)))
+
+    def conv(
+        self,
+        a: Array,
+        kernel: Array,
+        *,
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        same: bool,
+        groups: int,
+    ) -> Array:
+        """Dot products with windows."""
+        run = partial(
+            GraphFloat64.conv,
+            self,
+            strides=strides,
+            dilations=dilations,
+            same=same,
+            groups=groups,
+        )
+        return self._spread(run(a, kernel), run(np.abs(a), np.abs(kernel)))
+
+    def pool(
+        self, how: str, a: Array, *, window: Sequence[int], strides: Sequence[int], same: bool
+    ) -> Array:
+        """Averages err as sums do."""
+        run = partial(GraphFloat64.pool, self, how, window=window, strides=strides, same=same)
+        return run(a) if how == "max" else self._spread(run(a), run(np.abs(a)))
 
     def _spread(self, value: Array, size: Array) -> Array:
         noise = self._random.uniform(-1.0, 1.0, size=np.shape(value))

@@ -150,7 +150,7 @@ class Emitter:
         bodies = [value for value in attrs.values() if isinstance(value, onnx.GraphProto)]
         used = [*inputs, *(one for body in bodies for one in captured(body))]
         level = max((self._levels.get(one, 0) for one in used), default=0)
-        name = self.graph.unique(name or f"{self.at}/{op}")
+        name = self.graph.unique(name or self._called(op))
         outputs = (
             [name] if count == 1 else [self.graph.unique(f"{name}/{k}") for k in range(count)]
         )
@@ -159,6 +159,11 @@ class Emitter:
             self._levels[output] = level
             self.makers[output] = Made(op, tuple(inputs), attrs)
         return outputs
+
+    def _called(self, op: str) -> str:
+        """As the source's operation, and what it is where that says something else."""
+        last = self.at.rpartition("/")[2].rstrip("0123456789").rstrip("_")
+        return self.at if last.lower() == op.lower() else f"{self.at}/{op}"
 
     def level(self, name: str) -> int:
         """How deep in loops a value lives; 0 outside of all."""

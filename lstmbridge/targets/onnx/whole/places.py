@@ -94,7 +94,7 @@ class NativePlace:
         outputs: Any = Sym(names[OUTPUTS], "float", (*axes, sum(widths)))
         if place.outputs_time_major:
             outputs = words.transpose(outputs, _TO_BATCH_MAJOR)
-        pieces: Sequence[Any] = [outputs]
+        pieces: Sequence[Any] = [outputs][: len(place.outputs)]
         if len(place.outputs) > 1:
             if len(place.outputs) != len(widths):
                 raise ValueError(f"{len(place.outputs)} outputs of {len(widths)} directions")

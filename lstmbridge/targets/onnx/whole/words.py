@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lstmbridge.targets.onnx.whole.words_shape import Shapes
+from lstmbridge.targets.onnx.whole.words_windows import Windows
 
 
-class Symbolic(Shapes):
+class Symbolic(Windows):
     """Implements `graph.words.Words` for values of `values`."""

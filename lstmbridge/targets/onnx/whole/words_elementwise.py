@@ -39,9 +39,20 @@ _UNARY = {
     "sign": "Sign",
     "log": "Log",
     "reciprocal": "Reciprocal",
+    "erf": "Erf",
     "sin": "Sin",
     "cos": "Cos",
+    "tan": "Tan",
+    "asin": "Asin",
+    "acos": "Acos",
+    "atan": "Atan",
+    "sinh": "Sinh",
+    "cosh": "Cosh",
+    "asinh": "Asinh",
+    "acosh": "Acosh",
+    "atanh": "Atanh",
 }
+_TESTS = {"is_nan": "IsNaN", "is_inf": "IsInf"}
 _REDUCE = {
     "sum": ("ReduceSum", 13),
     "mean": ("ReduceMean", 18),
@@ -198,6 +209,8 @@ class Elementwise(Base):
             return self._between("Mul", a, a)
         if kind_of_value(a) == "int" and how in {"floor", "ceil", "round"}:
             return a
+        if how in _TESTS:
+            return self._same_shape(_TESTS[how], a, "bool")
         return self._same_shape(_UNARY[how], a)
 
     @folded
@@ -253,6 +266,11 @@ class Elementwise(Base):
     def softmax(self, a: Value) -> Value:
         """Over the last axis."""
         return self._same_shape("Softmax", a, axis=-1)
+
+    @folded
+    def log_softmax(self, a: Value) -> Value:
+        """Over the last axis."""
+        return self._same_shape("LogSoftmax", a, axis=-1)
 
     @folded
     def cast(self, a: Value, kind: str) -> Value:

@@ -39,6 +39,8 @@ class Shapes(Elementwise):
         if content is not None and len(content) == 1 and len(wanted) <= 1:
             scalar = content[0]
             return self.integer(scalar) if not wanted else self.emitter.vector([scalar])
+        if content is not None and len(dims) == 1 == len(wanted):
+            return a
         given = _inferred(dims, wanted)
         if 0 in wanted:
             if self.emitter.opset < ALLOW_ZERO_SINCE:
