@@ -52,6 +52,10 @@ _UNARY = {
     "acosh": "Acosh",
     "atanh": "Atanh",
 }
+SINGLE_ONLY = frozenset(
+    {"erf", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"}
+)
+"""What ONNX Runtime (1.32, CPU) has in single precision only."""
 _TESTS = {"is_nan": "IsNaN", "is_inf": "IsInf"}
 _REDUCE = {
     "sum": ("ReduceSum", 13),
@@ -209,6 +213,8 @@ class Elementwise(Base):
             return self._between("Mul", a, a)
         if kind_of_value(a) == "int" and how in {"floor", "ceil", "round"}:
             return a
+        if how in SINGLE_ONLY and self.emitter.is_double:
+            raise ValueError(f"ONNX Runtime has no {_UNARY[how]} in double precision")
         if how in _TESTS:
             return self._same_shape(_TESTS[how], a, "bool")
         return self._same_shape(_UNARY[how], a)
