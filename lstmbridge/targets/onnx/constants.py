@@ -84,6 +84,8 @@ class Constants:
         known = self._get(name, depth)
         if known is not None:
             return not known.any()
+        if node is not None and depth and node.op_type == "Concat":
+            return all(self.is_zero(one, depth - 1) for one in node.input)
         through = node is not None and node.op_type in _ZEROS_THROUGH and bool(node.input)
         return bool(depth) and through and self.is_zero(node.input[0], depth - 1)  # type: ignore[union-attr]
 

@@ -147,11 +147,16 @@ def _gather(node: onnx.NodeProto, flow: Flow, constants: Constants) -> Flow | No
 
 
 def _slice(node: onnx.NodeProto, flow: Flow, constants: Constants) -> Flow | None:
-    """A part of a first axis that stacks layers."""
+    """A part of a first axis that stacks layers, or of the directions."""
     starts = _listed(node, "starts", 1, constants)
     ends = _listed(node, "ends", 2, constants)
     axes = _listed(node, "axes", 3, constants) or (0,)
-    if starts is None or ends is None or axes != (0,) or len(starts) != 1 or len(ends) != 1:
+    if starts is None or ends is None or not len(starts) == len(ends) == len(axes) == 1:
+        return None
+    if flow.axes[axes[0] % len(flow.axes)] == DIRECTION and flow.what != INPUT:
+        kept = flow.places[starts[0] : ends[0]]
+        return replace(flow, places=kept) if kept else None
+    if axes != (0,):
         return None
     if flow.what == INPUT and flow.rows is None and 0 <= starts[0] < ends[0]:
         return replace(flow, rows=(starts[0], ends[0]))

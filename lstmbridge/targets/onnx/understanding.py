@@ -225,7 +225,8 @@ class _Reader:
             if node.op_type not in READ and node.op_type not in {"Gather", "Slice"}:
                 for name in node.input:
                     value = sizes.get(name, 0)
-                    if value and name not in used and not self._constants_for(node):
+                    plain = not value or name in used or self._constants.is_zero(name)
+                    if not plain and not self._constants_for(node):
                         self._left.append(
                             f"{name_of(node)} holds {value:,} numbers ({name!r}) that no "
                             "recurrent layer uses"

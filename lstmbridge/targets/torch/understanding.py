@@ -51,7 +51,12 @@ def understand(path: Path) -> Understanding | None:
     kind = format_of(path)
     if kind is None:
         return None
-    content = load(path)
+    try:
+        content = load(path)
+    except SourceUnreadable:
+        if kind != ".pt":
+            raise
+        content = None  # what is wrong with it is said where any tool's file is read
     if content is not None:
         left = _unsaid(content, path)
         if left:
