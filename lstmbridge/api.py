@@ -44,10 +44,9 @@ from lstmbridge.errors import (
 from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
-from lstmbridge.model.signature import INPUTS
 from lstmbridge.sources import open_source
 from lstmbridge.staging import check_destination, refuse_clashes, sha256_of, staged
-from lstmbridge.subjects import subjects_of
+from lstmbridge.subjects import refuse_other_names, subjects_of
 from lstmbridge.verify.options import VerifyOptions
 
 if TYPE_CHECKING:
@@ -257,8 +256,7 @@ def verify(
             refuse_assumptions(part.model)
         refuse_non_finite(part.model)
         read = [read_artifact(file) for file in artifacts]
-        for artifact in read:
-            _refuse_other_names(artifact, path)
+        refuse_other_names(read, path)
         return _compare(
             part.model,
             read,
@@ -289,19 +287,6 @@ def read_artifact(path: str | Path) -> Artifact:
         expected="a file of " + ", ".join(t.name for t in registry.targets()),
         where=str(path),
     )
-
-
-def _refuse_other_names(artifact: Artifact, source: str | Path) -> None:
-    """A file of another tool has names that nobody can feed without following them."""
-    names = artifact.signature.input_names()
-    if INPUTS not in names:
-        raise UsageError(
-            f"{artifact.path.name} takes {', '.join(names) or 'nothing'}, and no {INPUTS}",
-            expected="an artifact whose inputs and outputs have the names that lstmbridge gives",
-            where=str(artifact.path),
-            advice=f"lstmbridge diagnose {source} {artifact.path}: it follows names and axes "
-            "through the file, and reads its weights",
-        )
 
 
 def _refuse_whole(source: Source) -> None:

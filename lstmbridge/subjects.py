@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lstmbridge import registry
 from lstmbridge.contracts import Artifact, Ledger, Limited, OfSource, Part, Runtime, Source
+from lstmbridge.errors import UsageError
 from lstmbridge.metadata import PREFIX
 from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import INPUTS
 from lstmbridge.runtimes.contained import Contained
 from lstmbridge.runtimes.process import DEFAULT_SECONDS
 
@@ -170,3 +173,22 @@ def subjects_of(
                 runs.append((runtime, subject))
         ledgers[str(artifact.path)] = registry.target(artifact.target).ledger(artifact, model)
     return Subjects(tuple(runs), ledgers, tuple(left_out))
+
+
+def refuse_other_names(artifacts: Sequence[Artifact], source: str | Path) -> None:
+    """Refuse files of another tool: their names cannot be fed without being followed.
+
+    Raises:
+        UsageError: an artifact of no stack of ours; `lstmbridge diagnose` takes it.
+    """
+    for artifact in artifacts:
+        names = artifact.signature.input_names()
+        if INPUTS not in names:
+            raise UsageError(
+                f"{artifact.path.name} takes {', '.join(names) or 'nothing'}, and no {INPUTS}",
+                expected="an artifact whose inputs and outputs have the names that lstmbridge "
+                "gives",
+                where=str(artifact.path),
+                advice=f"lstmbridge diagnose {source} {artifact.path}: it follows names and axes "
+                "through the file, and reads its weights",
+            )
