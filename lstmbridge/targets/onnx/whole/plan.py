@@ -18,6 +18,7 @@ from lstmbridge.targets.onnx.network import Plan
 from lstmbridge.targets.onnx.whole.branches import with_branches
 from lstmbridge.targets.onnx.whole.emitter import Emitter, captured, needed
 from lstmbridge.targets.onnx.whole.places import NativePlace
+from lstmbridge.targets.onnx.whole.ranks import shape_of_port
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
 from lstmbridge.targets.onnx.whole.walk import ADVICE, Walk
 from lstmbridge.targets.onnx.whole.words import Symbolic
@@ -111,7 +112,8 @@ class _Planner:
 
     def _input(self, port: Port) -> Sym:
         """The port's value; each open axis is a length that others may be equal to."""
-        if port.shape is None:
+        declared = shape_of_port(self._whole, port)
+        if declared is None:
             raise CannotExpress(
                 f"the number of axes of the input {port.name!r} is not known",
                 where=port.tensor[0],
@@ -122,11 +124,11 @@ class _Planner:
         emitter = self._emitter
         emitter.at = port.name
         lengths: list[Length] = []
-        for k, length in enumerate(port.shape):
+        for k, length in enumerate(declared):
             if length is not None:
                 lengths.append(int(length))
                 continue
-            shape = emitter.emit("Shape", [port.name], "int", (len(port.shape),))
+            shape = emitter.emit("Shape", [port.name], "int", (len(declared),))
             scalar = emitter.emit("Gather", [shape, np.asarray(k)], "int", (), axis=0)
             scalar.axis_of = (port.name, k)
             lengths.append(scalar)

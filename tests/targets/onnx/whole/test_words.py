@@ -126,4 +126,8 @@ def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
 
 
 def test_every_operation_is_run_by_onnx_runtime():
-    assert set(OPS) - {case["op"] for case in RECORDED} <= {"Const", "IsVariableInitialized", "TopK"}
+    assert set(OPS) - {case["op"] for case in RECORDED} <= {
+        "Const",
+        "IsVariableInitialized",
+        "TopK",
+    }
