@@ -71,7 +71,11 @@ class Survey:
 
 def survey_of(graph: Graph, cells: Sequence[Query]) -> Survey:
     """Look for `cells` and their stacks in `graph`. Errors: as `gather`."""
-    tracer = Tracer(network_of(graph))
+    return survey_by(Tracer(network_of(graph)), cells)
+
+
+def survey_by(tracer: Tracer, cells: Sequence[Query]) -> Survey:
+    """As `survey_of`; nothing is seen through tensors at which `tracer` stops."""
     evidence = {query.layer: _cell(tracer, query) for query in cells}
     applications = [a for cell in evidence.values() for a in cell.applications]
     by_label = {query.layer: query for query in cells}

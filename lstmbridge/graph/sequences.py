@@ -136,7 +136,7 @@ def unwound(tracer: Tracer, tensor: Tensor) -> TimeTensor:
     at = tracer.resolve(tensor)
     for _ in range(_LONGEST):
         op = tracer.network.op(at[0])
-        if op.kind == "Transpose" and _swaps_time(tracer, op):
+        if op.kind == "Transpose" and swaps_time(tracer, op):
             axis = 1 - axis
         elif (op.kind == "ReverseV2" and _axes(tracer, op) == [axis] and reverse == "no") or (
             op.kind == "Reverse" and _flags(tracer, op) == [axis] and reverse == "no"
@@ -156,7 +156,7 @@ def unwound(tracer: Tracer, tensor: Tensor) -> TimeTensor:
     return TimeTensor(at, axis == 0, reverse, lengths)
 
 
-def _swaps_time(tracer: Tracer, op: Op) -> bool:
+def swaps_time(tracer: Tracer, op: Op) -> bool:
     """Whether a Transpose exchanges the first two axes and leaves the rest."""
     try:
         order = Evaluation(tracer.network, tracer.resolve)(op.inputs[1])

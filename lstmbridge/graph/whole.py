@@ -66,6 +66,10 @@ class Place:
         outputs: the sequence it gives, one tensor for each direction, laid out as `source`
             unless `outputs_time_major` says otherwise.
         finals: (layer, state) -> the tensors that hold its last value.
+        step_sources: of unrolled steps: what each of them reads, (batch, features), in their
+            order; `source` is then the first.
+        step_outputs: of unrolled steps: what each of them gives; `outputs` is then empty.
+        nodes: the operations by which it was found.
     """
 
     name: str
@@ -77,6 +81,21 @@ class Place:
     outputs: tuple[Tensor, ...]
     outputs_time_major: bool
     finals: Mapping[tuple[str, str], tuple[Tensor, ...]]
+    step_sources: tuple[Tensor, ...] = ()
+    step_outputs: tuple[Tensor, ...] = ()
+    nodes: frozenset[str] = frozenset()
+
+    @property
+    def takes(self) -> tuple[Tensor, ...]:
+        """Every tensor that it reads."""
+        lengths = () if self.lengths is None else (self.lengths,)
+        return (*(self.step_sources or (self.source,)), *lengths, *self.initial.values())
+
+    @property
+    def gives(self) -> tuple[Tensor, ...]:
+        """Every tensor that it gives."""
+        finals = (t for tensors in self.finals.values() for t in tensors)
+        return (*self.outputs, *self.step_outputs, *finals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +106,8 @@ class Whole:
         program: the graph with the numbers of its variables.
         settings: what inference fixes, each with its reason: facts of the model.
         places: the recurrent stacks that were recognised and proved.
+        notes: stacks on the way that were recognised and are no places, each with the reason;
+            they are a part of the graph like any other.
     """
 
     program: Program
@@ -94,6 +115,7 @@ class Whole:
     outputs: tuple[Port, ...]
     settings: tuple[Setting, ...] = ()
     places: tuple[Place, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def fed(self, feeds: Mapping[str, Array]) -> dict[Tensor, Array]:
         """`feeds` by the ports' names, and what inference fixes, at their tensors."""

@@ -47,15 +47,17 @@ class NativePlace:
 
     def tensors(self) -> list[Tensor]:
         """Everything that the stack gives."""
-        finals = [t for tensors in self.place.finals.values() for t in tensors]
-        return [*self.place.outputs, *finals]
+        return list(self.place.gives)
 
     def emit(self, walk: Walk) -> None:
         """Add the nodes, and bind what they give. Errors: CannotExpress."""
         place, words = self.place, walk.words
         lengths = [] if place.lengths is None else [place.lengths]
         initial = dict(place.initial)
-        fed = walk.values([place.source, *lengths, *initial.values()])
+        fed = walk.values([*lengths, *initial.values()])
+        # unrolled steps are put side by side again
+        read = [words.unsqueeze(step, 1) for step in walk.values(place.step_sources)]
+        fed.insert(0, words.join(read, 1) if read else walk.values([place.source])[0])
         emitter = words.emitter
         emitter.at = place.name
         self.source = fed[0]
@@ -92,6 +94,8 @@ class NativePlace:
         guarded = walk.program.tracer.guarded
         widths = _widths(place.model.root)
         outputs: Any = Sym(names[OUTPUTS], "float", (*axes, sum(widths)))
+        for k, tensor in enumerate(place.step_outputs):
+            walk.given[guarded(tensor)] = words.index(outputs, (slice(None), k))
         if place.outputs_time_major:
             outputs = words.transpose(outputs, _TO_BATCH_MAJOR)
         pieces: Sequence[Any] = [outputs][: len(place.outputs)]

@@ -1,0 +1,149 @@
+"""Stacks stand at their places in a whole model, proved there, or are left as they are and said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmbridge.adapters.adapter import recognise
+from lstmbridge.graph.asked import whole_of
+from lstmbridge.graph.placed import places_of
+from lstmbridge.model.forward import forward
+from lstmbridge.sources import open_source
+
+FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
+PLACES = {
+    "frozen-classifier": {"bidirectional_rnn/fw/fw": 1, "bidirectional_rnn/bw/bw": 1},
+    "frozen-stack": {"rnn": 2},
+    "frozen-translator": {"encoder/rnn": 1, "decoder/rnn": 1},
+    "frozen-unrolled-text": {"rnn/rnn/multi_rnn_cell/cell_0/basic_lstm_cell": 1},
+    "saved-tagger": {"rnn": 1},
+}
+
+
+class Case:
+    """A fixture: its graph's model, the stacks that names show, what was fed and computed."""
+
+    def __init__(self, name):
+        self.card = json.loads((FOLDER / name / "card.json").read_text())
+        self.source = open_source(FOLDER / name / self.card["file"])
+        self.parts = recognise(self.source).parts
+        with np.load(FOLDER / name / "expected.npz") as stored:
+            numbers = {key: stored[key] for key in stored.files}
+        names = {at.removesuffix(":0"): name for name, at in self.card["inputs"].items()}
+        wide = {"f": np.float64, "i": np.int64}
+        self.feeds = {
+            at: numbers[f"inputs|{name}"].astype(wide[numbers[f"inputs|{name}"].dtype.kind])
+            for at, name in names.items()
+        }
+        self.wanted = {at: numbers[f"outputs|{name}"] for name, at in self.card["outputs"].items()}
+
+    def weights(self, op):
+        return self.source.tensors[op.name].load().astype(np.float64)
+
+    def whole(self, **asked):
+        declared = {at.removesuffix(":0"): at for at in self.card["outputs"].values()}
+        asked = asked or {"declared_outputs": declared}
+        return whole_of(self.source.graph(), self.weights, **asked)
+
+
+@pytest.fixture
+def loaded():
+    return Case
+
+
+def given_by(whole, feeds, place):
+    """What a place's model computes from what the graph feeds it, at the tensors it gives."""
+    fed = whole.program.run(whole.fed(feeds), place.takes)
+    if place.step_sources:
+        x = np.stack([fed[t] for t in place.step_sources], 1)
+    else:
+        x = fed[place.source].transpose(1, 0, 2) if place.time_major else fed[place.source]
+    own = {"inputs": x}
+    if place.lengths is not None:
+        own["sequence_length"] = fed[place.lengths]
+    layers = {layer.name: layer for layer in place.model.layers}
+    for (name, state), tensor in place.initial.items():
+        own[layers[name].initial_name(state)] = fed[tensor]
+    made = forward(place.model, own)
+    turned = made["outputs"].transpose(1, 0, 2)
+    values = dict.fromkeys(place.outputs, turned if place.outputs_time_major else made["outputs"])
+    values |= {t: made["outputs"][:, k] for k, t in enumerate(place.step_outputs)}
+    for (name, state), tensors in place.finals.items():
+        values |= dict.fromkeys(tensors, made[layers[name].state_name(state)])
+    return values
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_every_recurrent_stack_of_a_model_has_a_place(loaded, name):
+    case = loaded(name)
+    whole = places_of(case.whole(), case.parts)
+    assert {p.name: len(p.model.layers) for p in whole.places} == PLACES[name]
+    assert whole.notes == ()
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_with_what_the_places_give_the_model_gives_what_tensorflow_recorded(loaded, name):
+    case = loaded(name)
+    whole = places_of(case.whole(), case.parts)
+    given = {}
+    for place in whole.places:
+        given |= given_by(whole, case.feeds, place)
+    got = whole.go_on(case.feeds, given)
+    plain = whole.run(case.feeds)
+    for at, wanted in case.wanted.items():
+        np.testing.assert_allclose(got[at.removesuffix(":0")], wanted, atol=2e-6)
+        np.testing.assert_allclose(got[at.removesuffix(":0")], plain[at.removesuffix(":0")], 1e-12)
+
+
+def test_lengths_and_states_that_are_handed_over_are_tensors_of_the_place(loaded):
+    case = loaded("frozen-translator")
+    encoder, decoder = places_of(case.whole(), case.parts).places
+    if encoder.name.startswith("decoder"):
+        encoder, decoder = decoder, encoder
+    assert encoder.lengths is not None
+    assert decoder.lengths is None
+    handed = {t for tensors in encoder.finals.values() for t in tensors}
+    assert set(decoder.initial.values()) <= handed
+
+
+def test_unrolled_steps_read_all_of_a_sequence_and_give_each_step(loaded):
+    case = loaded("frozen-unrolled-text")
+    (place,) = places_of(case.whole(), case.parts).places
+    assert (place.source, place.time_major) == (("frames", 0), False)
+    assert len(place.step_outputs) == 2
+    assert place.outputs == ()
+
+
+def test_what_the_outputs_do_not_need_has_no_place(loaded):
+    case = loaded("frozen-translator")
+    whole = case.whole(outputs=["encoder/rnn/while/Exit_3"])
+    assert [p.name for p in places_of(whole, case.parts).places] == ["encoder/rnn"]
+
+
+def test_a_stack_of_which_more_is_asked_for_than_it_gives_is_left_as_it_is(loaded):
+    case = loaded("frozen-unrolled-text")
+    inner = "rnn/rnn/multi_rnn_cell/cell_0/basic_lstm_cell/Add_1"
+    whole = places_of(case.whole(outputs=["together", inner]), case.parts)
+    assert whole.places == ()
+    (note,) = whole.notes
+    assert "more of it is used than its outputs and last states" in note
+
+
+def test_a_stack_whose_numbers_are_not_the_graphs_is_left_as_it_is(loaded):
+    case = loaded("saved-tagger")
+    plain = case.whole()
+    doubled = replace(plain.program, weights=lambda op: 2.0 * case.weights(op))
+    placed = places_of(replace(plain, program=doubled), case.parts)
+    assert placed.places == ()
+    assert "depart from the model's by" in placed.notes[0]
+
+
+def test_a_source_without_stacks_is_handed_back(loaded):
+    case = loaded("frozen-stack")
+    whole = case.whole()
+    assert places_of(whole, ()) is whole
