@@ -170,6 +170,7 @@ class TestIndistinguishable:
         assert {
             "bias dropped",
             "bias doubled",
+            "bias of the candidate dropped",
             "forget bias dropped",
             "forget bias doubled",
             "layer0 and layer1 exchanged",

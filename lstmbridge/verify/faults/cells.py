@@ -159,7 +159,24 @@ def _projection_dropped(cell: Cell) -> Cell | None:
     return _without("projection", cell) if cell.units == cell.output_size else None
 
 
+def _without_candidates_bias(cell: Cell) -> Cell | None:
+    bias = cell.blocks.get("bias")
+    if not isinstance(bias, GateBlocks) or "c" not in bias or len(bias) == 1:
+        return None
+    blocks = {gate: np.zeros_like(bias[gate]) if gate == "c" else bias[gate] for gate in bias}
+    return _changed(cell, bias=GateBlocks.of(blocks))
+
+
+def _gain_for_shift(gain: str, shift: str, cell: Cell) -> Cell | None:
+    if gain not in cell.blocks:
+        return None
+    return _changed(cell, **{gain: cell.blocks[shift], shift: cell.blocks[gain]})
+
+
 def _reset_moved(cell: Cell) -> Cell | None:
+    if isinstance(cell, IndyGRU):
+        # (r * h) * u = r * (h * u): where the product is elementwise, it is no fault
+        return replace(cell)
     if not isinstance(cell, GRU):
         return None
     merged = _bias_merged(cell) or cell
@@ -259,6 +276,14 @@ def _block_faults() -> Iterator[CellFault]:
     ):
         words = f"{field.replace('_', ' ')} of the layer norm dropped"
         yield CellFault(words, f"with the {words}", partial(_mapped, field, fill))
+    yield CellFault(
+        "bias of the candidate dropped", "without its candidate's bias", _without_candidates_bias
+    )
+    for name, gain, shift in (
+        ("gain and shift of the layer norm exchanged", "gain", "shift"),
+        ("state gain and shift of the layer norm exchanged", "state_gain", "state_shift"),
+    ):
+        yield CellFault(name, f"with {name}", partial(_gain_for_shift, gain, shift))
     yield CellFault("projection dropped", "without its projection", _projection_dropped)
     yield CellFault("[h; x] taken for [x; h]", "with kernel rows read as [h; x]", _h_before_x)
     yield CellFault("peephole dropped", "without peepholes", partial(_without, "peephole"))

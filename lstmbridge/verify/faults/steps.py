@@ -14,9 +14,17 @@ from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import LSTM
-from lstmbridge.model.equations import Step, Tap
+from lstmbridge.model.equations import Step, Tap, weights_of
 from lstmbridge.model.forward import Wrap
 from lstmbridge.verify.faults.fault import Fault, runs
+from lstmbridge.verify.faults.slips import (
+    CLIP_EARLY,
+    LATE_BIAS,
+    OLD_C,
+    PLAIN,
+    WRONG_STEPS,
+    slips_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Slip:
         clip_gates: the clip bounds the pre-activations instead of c.
         clip_late: the output gate and h see c before it is clipped.
         plain_output: the output is o * c, without the activation.
+        proj_clip_early: the projection clip bounds what is projected.
     """
 
     forget_bias_late: bool = False
@@ -36,6 +45,7 @@ class Slip:
     clip_gates: bool = False
     clip_late: bool = False
     plain_output: bool = False
+    proj_clip_early: bool = False
 
 
 def wrong_lstm(ops: Float64, cell: LSTM, right: Step[Array], slip: Slip) -> Step[Array]:
@@ -67,7 +77,9 @@ def wrong_lstm(ops: Float64, cell: LSTM, right: Step[Array], slip: Slip) -> Step
         o = activation(ops, gate, see("o", a_o, old if slip.old_c_in_output else seen))
         h = ops.mul(o, seen if slip.plain_output else activation(ops, act, seen))
         if projection is not None:
-            h = clip(ops, ops.matmul(h, projection), cell.proj_clip.value)
+            bound, early = cell.proj_clip.value, slip.proj_clip_early
+            h = ops.matmul(clip(ops, h, bound if early else None), projection)
+            h = clip(ops, h, None if early else bound)
         return h, {"h": h, "c": c}
 
     return Step(right.input_product, step)
@@ -89,20 +101,25 @@ def step_faults(model: Model) -> Iterator[Fault]:
             f"with {state} reset at each step",
             runs(model, partial(_forgetting, (state,))),
         )
-    for name, slip in _slips([cell for cell in cells if isinstance(cell, LSTM)]):
-        yield Fault(name, f"with its {name}", runs(model, partial(_slipping, slip)))
+    slips = dict(_slips([cell for cell in cells if isinstance(cell, LSTM)]))
+    for name in dict.fromkeys([*slips, *(name for cell in cells for name in slips_of(cell))]):
+        yield Fault(
+            name, f"with its {name}", runs(model, partial(_slipping, name, slips.get(name)))
+        )
 
 
 def _slips(cells: Sequence[LSTM]) -> Iterator[tuple[str, Slip]]:
     if any(cell.forget_bias.value for cell in cells):
-        yield "forget bias added after the sigmoid", Slip(forget_bias_late=True)
+        yield LATE_BIAS, Slip(forget_bias_late=True)
     if any(cell.peephole is not None for cell in cells):
-        yield "output gate's peephole sees the old c", Slip(old_c_in_output=True)
+        yield OLD_C, Slip(old_c_in_output=True)
     if any(cell.cell_clip.value is not None for cell in cells):
         yield "clip applied to the gates instead of c", Slip(clip_gates=True)
         yield "clip applied to the carried c alone", Slip(clip_late=True)
     if any(cell.activation.value != "linear" for cell in cells):
-        yield "activation of the output left out", Slip(plain_output=True)
+        yield PLAIN, Slip(plain_output=True)
+    if any(cell.proj_clip.value is not None and cell.projection is not None for cell in cells):
+        yield CLIP_EARLY, Slip(proj_clip_early=True)
 
 
 def _forgetting(states: tuple[str, ...], _ops: Float64) -> Wrap:
@@ -116,10 +133,16 @@ def _forgetting(states: tuple[str, ...], _ops: Float64) -> Wrap:
     return wrap
 
 
-def _slipping(slip: Slip, ops: Float64) -> Wrap:
+def _slipping(name: str, slip: Slip | None, ops: Float64) -> Wrap:
+    """Each layer that can have the slip has it; `slip`: an LSTM's."""
+
     def wrap(layer: Layer, right: Step[Array]) -> Step[Array]:
-        if not isinstance(layer.cell, LSTM):
+        cell = layer.cell
+        if isinstance(cell, LSTM):
+            return right if slip is None else wrong_lstm(ops, cell, right, slip)
+        if name not in slips_of(cell):
             return right
-        return wrong_lstm(ops, layer.cell, right, slip)
+        weights = {label: ops.constant(array) for label, array in weights_of(cell).items()}
+        return replace(right, step=WRONG_STEPS[type(cell)](ops, cell, weights, name))
 
     return wrap
