@@ -73,6 +73,7 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "gates permuted: i as o, c as i, o as c",
         "gates permuted: i as o, f as c, c as i, o as f",
         "gates permuted: i as o, f as c, c as f, o as i",
+        "bias of the candidate dropped",
     ),
     "LSTM with peepholes and clip": (
         "cell clip dropped",
@@ -87,6 +88,7 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "projection clip dropped",
         "projection transposed",
         "projection dropped",
+        "projection clip applied before the projection",
     ),
     "LSTM without forget bias": ("forget bias too large by 1",),
     "bidirectional": (
@@ -116,6 +118,8 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "old and new state exchanged in the update",
         "gates permuted: r as z, z as c, c as r",
         "gates permuted: r as c, z as r, c as z",
+        "reset gate applied to the input product too",
+        "update gate sees the reset state",
     ),
     "GRU, reset after": (
         "recurrent bias dropped",
@@ -164,16 +168,27 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "gates permuted: gh as y, gy as gh, y as gy",
         "gates permuted: gh as y, h as gy, gy as gh, y as h",
         "gates permuted: gh as y, h as gy, gy as h, y as gh",
+        "forget bias added to one of the two gates",
+        "input and output exchanged in the gate through depth",
     ),
-    "CoupledLSTM": (),
+    "CoupledLSTM": (
+        "coupled input gate held open",
+        "input gate equal to the forget gate, not 1 minus it",
+    ),
     "LayerNormLSTM": (
         "epsilon of another norm",
         "gain of the layer norm dropped",
         "shift of the layer norm dropped",
         "state gain of the layer norm dropped",
         "state shift of the layer norm dropped",
+        "gain and shift of the layer norm exchanged",
+        "state gain and shift of the layer norm exchanged",
+        "forget bias added before the layer norm",
+        "c carried without its layer norm",
+        "layer norm of c left out",
+        "variance of the layer norm divided by n - 1",
     ),
-    "IndyLSTM": (),
+    "IndyLSTM": ("each unit sees its neighbour's h",),
     "IndyGRU": (),
     "NAS": (
         "gates n0 and n1 exchanged",
@@ -204,6 +219,9 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "gates n5 and n6 exchanged",
         "gates n5 and n7 exchanged",
         "gates n6 and n7 exchanged",
+        "n3 a sum, not a product",
+        "bias added to the input product",
+        "last tanh left out",
     ),
 }
 
