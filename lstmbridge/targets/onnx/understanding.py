@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from lstmbridge.contracts import BATCH_MAJOR, TIME_MAJOR, Port, Understanding
+from lstmbridge.errors import SourceUnreadable
 from lstmbridge.model.blocks import Bidirectional, Block, Model, Recurrent, Residual
 from lstmbridge.model.blocks import Sequence as InARow
 from lstmbridge.model.cells import Cell
@@ -49,7 +50,14 @@ def understand(path: Path) -> Understanding | None:
         SourceUnreadable: it claims to be one and is broken.
     """
     file = open_onnx(path)
-    return None if file is None else _Reader(file).read()
+    try:
+        return None if file is None else _Reader(file).read()
+    except (IndexError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise SourceUnreadable(
+            f"the graph of {path.name} does not hold together: {error}",
+            expected="nodes with the inputs and attributes that ONNX asks for",
+            where=str(path),
+        ) from error
 
 
 @dataclass

@@ -186,9 +186,11 @@ def _cell_or_why(found: Tensors, where: str) -> Cell | str:
 
 def _cell(found: Tensors, where: str) -> Cell:
     w, r = found["weight_ih"], found["weight_hh"]
-    if w.ndim != 2 or r.ndim != 2 or 0 in w.shape or 0 in r.shape:
-        raise ValueError(f"weight_ih {w.shape} and weight_hh {r.shape} are no matrices")
     hr = found.get("weight_hr")
+    for name, array in found.items():
+        axes = 1 if name.startswith("bias") else 2
+        if array.ndim != axes or 0 in array.shape:
+            raise ValueError(f"{name} has the shape {array.shape}, not of {axes} axes")
     units = r.shape[1] if hr is None else hr.shape[1]
     gates, rest = divmod(w.shape[0], units)
     if rest or gates not in _ORDERS or r.shape[0] != w.shape[0]:
@@ -199,6 +201,8 @@ def _cell(found: Tensors, where: str) -> Cell:
         fused = found.get(name)
         if fused is None:
             fused = np.zeros(w.shape[0], w.dtype)
+        if fused.shape[0] != w.shape[0]:
+            raise ValueError(f"{name} has {fused.shape[0]} rows, weight_ih {w.shape[0]}")
         return GateBlocks.of(
             {g: fused[k * units : (k + 1) * units].T for k, g in enumerate(order)}
         )
