@@ -17,6 +17,9 @@ from lstmbridge.contracts import Adapter, Artifact, Runtime, RuntimeInfo, Sessio
 from lstmbridge.errors import LstmBridgeError, RuntimeUnavailable, UsageError
 from lstmbridge.model.blocks import Model
 
+OTHER_PYTHON = "python:"
+"""In front of the path of another Python, as the name of a runtime."""
+_FOREIGN = "lstmbridge.runtimes.foreign"
 _RUNTIMES = "lstmbridge.runtimes"
 _OF_OTHERS = (
     ImportError, AttributeError, TypeError, ValueError, LookupError, OSError, RuntimeError,
@@ -83,9 +86,10 @@ def claimants(group: str) -> Mapping[str, str]:
 def _claim(group: str, name: str, what: str) -> str:
     known = claimants(group)
     if name not in known:
+        also = f", or {OTHER_PYTHON}PATH" if what == "runtime" else ""
         raise UsageError(
             f"there is no {what} called {name!r}",
-            expected=f"one of {', '.join(sorted(known))}",
+            expected=f"one of {', '.join(sorted(known))}{also}",
             where=f"the name of a {what}",
         )
     return known[name]
@@ -143,6 +147,11 @@ def runtime(name: str) -> Runtime:
     Raises:
         UsageError: nobody is called so.
     """
+    if name.startswith(OTHER_PYTHON):
+        other: Runtime = importlib.import_module(_FOREIGN).ForeignPython(
+            name.removeprefix(OTHER_PYTHON)
+        )
+        return other
     if is_built_in(name):
         found: Runtime = _get(_RUNTIMES, name, "runtime")
         return found
