@@ -18,7 +18,7 @@ from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.gates import Array
 from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
 from lstmbridge.graph.ops import OPS, Definition
-from lstmbridge.graph.ops_arrays import ARRAYS
+from lstmbridge.graph.ops_lists import CONTAINERS
 from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.trace import VARIABLES, Tracer
 from lstmbridge.graph.words import GraphFloat64, Words
@@ -293,8 +293,8 @@ class _Run:
             return self.program.defines[op.name](self.program.words, op, args)
         if op.kind in HAND_ON:
             return args
-        if op.kind in ARRAYS:
-            return ARRAYS[op.kind](op, args)
+        if op.kind in CONTAINERS:
+            return CONTAINERS[op.kind](op, args)
         if op.kind == "Const":
             return self._constant(op)
         if op.kind not in OPS:

@@ -11,7 +11,7 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.execute import HAND_ON, Program
 from lstmbridge.graph.network import BRANCHES, LOOP_INPUT, RETURN, Op, Tensor
 from lstmbridge.graph.ops import OPS
-from lstmbridge.graph.ops_arrays import ARRAYS
+from lstmbridge.graph.ops_lists import CONTAINERS
 from lstmbridge.graph.scopes import SWITCHES
 from lstmbridge.graph.slices import PLACEHOLDERS
 from lstmbridge.graph.trace import VARIABLES
@@ -42,7 +42,7 @@ class Needed:
 
 def is_defined(op: Op) -> bool:
     """Whether the interpreter knows what an operation computes."""
-    known = op.kind in OPS or op.kind in ARRAYS or op.kind in VARIABLES
+    known = op.kind in OPS or op.kind in CONTAINERS or op.kind in VARIABLES
     return known or op.kind in HAND_ON or op.kind in _LOOPS
 
 

@@ -12,9 +12,11 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.execute import Program
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.ports import Shape, shape_of
+from lstmbridge.graph.prove import shortest
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.whole import Place, Whole
+from lstmbridge.graph.words import GraphFloat64
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 
@@ -31,6 +33,19 @@ class _Size:
     steps: int
 
 
+class _Plainly(GraphFloat64):
+    """Takes a graph's single numbers for what they are meant to be: 0.30000001192 for 0.3."""
+
+    def constant(self, value: Array | float) -> Array:
+        """Exactly, where it is more than one number."""
+        wide = super().constant(value)
+        return wide if wide.ndim else np.asarray(shortest(float(wide)))
+
+    def literal(self, array: Array, kind: str) -> Array:
+        """Likewise."""
+        return self.constant(array) if kind == "float" else super().literal(array, kind)
+
+
 def departure(whole: Whole, place: Place) -> str:
     """Where a place's graph and its model part, in words; "" where nothing does.
 
@@ -39,7 +54,7 @@ def departure(whole: Whole, place: Place) -> str:
     """
     tracer = Tracer(whole.program.tracer.network, whole.program.tracer.stops | set(place.takes))
     own = whole.program
-    program = Program(Scopes(tracer), own.weights, defines=own.defines)
+    program = Program(Scopes(tracer), own.weights, _Plainly(), own.defines)
     fixed = {s.tensor: s.value for s in whole.settings if s.tensor not in place.takes}
     problem = "it cannot be run on any size"
     for size in _sizes(tracer, place):
