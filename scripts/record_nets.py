@@ -37,8 +37,8 @@ def gru(units=UNITS, **kwargs):
     return make("GRUCell", units, **kwargs)
 
 
-def lstm(units=UNITS):
-    return make("BasicLSTMCell", units)
+def lstm(units=UNITS, **kwargs):
+    return make("BasicLSTMCell", units, **kwargs)
 
 
 def multi(*cells):
@@ -343,7 +343,8 @@ class OtherGru(rnn_cell_impl.GRUCell):
             c = tf.matmul(x, kernel[:WIDE]) + r * tf.matmul(h, kernel[WIDE:])
         if how != "no candidate bias":
             c += bias
-        c = tf.nn.leaky_relu(c) if how == "leaky relu" else tanh(c)
+        steep = how == "leaky relu of another slope"
+        c = tf.nn.leaky_relu(c, 0.1) if steep else tanh(c)
         new = u * h + (1 - u) * c
         if how == "update polarity":
             new = (1 - u) * h + u * c
@@ -430,7 +431,7 @@ def refused():
         "r and u exchanged",
         "reset after",
         "no candidate bias",
-        "leaky relu",
+        "leaky relu of another slope",
         "update polarity",
         "clipped far off",
         "scaled",

@@ -168,6 +168,40 @@ def ugrnn_with_a_clipped_relu():
     return dynamic(make("UGRNNCell", UNITS, activation=clipped_relu))
 
 
+ACTIVATIONS = {
+    "leaky_relu": (tf.nn.leaky_relu, lambda x: tf.maximum(x, 0.2 * x)),
+    "hard_sigmoid": (tf.keras.backend.hard_sigmoid,),
+    "relu6": (lambda x: tf.minimum(relu(x), 6.0),),
+    "relu": (lambda x: tf.where(x > 0, x, tf.zeros_like(x)),),
+    "tanh": (lambda x: 2 * tf.sigmoid(2 * x) - 1,),
+}
+for name, functions in ACTIVATIONS.items():
+    for k, function in enumerate(functions):
+        for cell in (lstm, gru):
+            wanted = {"structure": cell.__name__.upper(), "constants": {"layer0.activation": name}}
+            NETS.append(
+                (
+                    lambda cell=cell, function=function: dynamic(cell(activation=function)),
+                    {**wanted, "name": f"{name} of {cell.__name__} in form {k}"},
+                )
+            )
+
+
+@net(refused="none that is known: Relu, Minimum")
+def lstm_with_a_clipped_relu():
+    return dynamic(lstm(activation=clipped_relu))
+
+
+@net(refused="none that is known: LeakyRelu")
+def lstm_with_a_leaky_relu_of_another_slope():
+    return dynamic(lstm(activation=lambda x: tf.nn.leaky_relu(x, 0.01)))
+
+
+@net(refused="none that is known: Sigmoid, Mul")
+def lstm_with_swish():
+    return dynamic(lstm(activation=lambda x: x * tf.sigmoid(x)))
+
+
 # --- wrappers ---
 
 

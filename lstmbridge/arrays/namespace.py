@@ -108,15 +108,21 @@ ACTIVATIONS: Mapping[str, str] = {
     "softsign": "softsign",
     "linear": "",
     "relu6": "",
+    "leaky_relu": "",
     "hard_sigmoid": "",
 }
 """Activation name (TensorFlow's own) -> the namespace's word; "" where it is composed below."""
 
 
+LEAKY_ALPHA = 0.20000000298023224
+"""0.2 in float32."""
+
+
 def activation(ops: Namespace[A], name: str, a: A) -> A:
     """Apply the activation called `name` to `a`.
 
-    ``relu6`` is min(max(a, 0), 6) (`tf.nn.relu6`); ``hard_sigmoid`` is clip(0.2 a + 0.5, 0, 1)
+    ``relu6`` is min(max(a, 0), 6) (`tf.nn.relu6`); ``leaky_relu`` is max(a, 0.2 a)
+    (`tf.nn.leaky_relu`, whose alpha is a float32); ``hard_sigmoid`` is clip(0.2 a + 0.5, 0, 1)
     (Keras before version 3).
 
     Raises:
@@ -129,6 +135,8 @@ def activation(ops: Namespace[A], name: str, a: A) -> A:
         return result
     if name == "relu6":
         return ops.minimum(ops.relu(a), ops.constant(6.0))
+    if name == "leaky_relu":
+        return ops.maximum(a, ops.mul(a, ops.constant(LEAKY_ALPHA)))
     if name == "hard_sigmoid":
         line = ops.add(ops.mul(a, ops.constant(0.2)), ops.constant(0.5))
         return ops.minimum(ops.maximum(line, ops.constant(0.0)), ops.constant(1.0))

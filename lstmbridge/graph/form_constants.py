@@ -18,6 +18,14 @@ CLIPS = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
 LIMITS = frozenset({"cell_clip", "proj_clip"})
 """Options that are limits of such operations."""
 _MOST_VALUES = 8
+# what may be the last operation of an activation that is made of several
+_COMPOSED: Mapping[str, tuple[str, ...]] = {
+    "LeakyRelu": ("leaky_relu",),
+    "Maximum": ("hard_sigmoid", "leaky_relu", "relu"),
+    "Minimum": ("relu6",),
+    "Select": ("relu",),
+    "SelectV2": ("relu",),
+}
 _ACTIVATIONS = frozenset({"activation", "gate_activation"})
 # options that are numbers, and how large those may be: one is not mistaken for the other
 _NUMBERS = {"epsilon": (0.0, 0.5), "forget_bias": (1e-6, math.inf)}
@@ -68,6 +76,9 @@ def _activations(ops: Sequence[Op]) -> dict[Any, str]:
     for op in ops:
         if op.kind in ACTIVATION_OPS:
             seen.setdefault(ACTIVATION_OPS[op.kind], op.name)
+        elif op.kind in _COMPOSED:
+            for name in _COMPOSED[op.kind]:
+                seen.setdefault(name, op.name)
     return seen
 
 

@@ -22,7 +22,7 @@ from lstmbridge.graph.findings import Application, Construct, FormFacts, FormQue
 from lstmbridge.graph.form_constants import CLIPS, LIMITS, Constants, constant_sets
 from lstmbridge.graph.form_found import Outside, Place
 from lstmbridge.graph.network import Edge, Op, Tensor
-from lstmbridge.graph.prove import TOLERANCE, is_sizeless, shortest
+from lstmbridge.graph.prove import TOLERANCE, SingleConstants, is_sizeless, shortest
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 from lstmbridge.model.cells import Cell
@@ -77,7 +77,8 @@ class _Trial:
 
 
 def _by_equations(cell: Cell, given: Mapping[str, Array]) -> dict[str, Array]:
-    bound = bind(Float64(), cell)
+    named = {fact.value for fact in cell.facts.values() if isinstance(fact.value, str)}
+    bound = bind(SingleConstants() if "hard_sigmoid" in named else Float64(), cell)
     states = {state: given[state] for state in cell.state_sizes}
     with np.errstate(all="ignore"):
         output, new = bound.step(bound.input_product(given["x"]), states, no_tap)

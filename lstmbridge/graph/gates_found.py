@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lstmbridge.graph.functions import composed
 from lstmbridge.graph.network import Edge, Op, Tensor
 from lstmbridge.graph.ops_shape import strided_index
 from lstmbridge.graph.trace import Tracer
@@ -64,11 +65,16 @@ class Gate:
 
 
 class GateFinder:
-    """Follows tensors back to one kernel's product."""
+    """Follows tensors back to one kernel's product.
+
+    Attributes:
+        state: the new c, once it is known: the output's activation begins with it.
+    """
 
     def __init__(self, tracer: Tracer, product: Product) -> None:
         self._tracer = tracer
         self._product = product
+        self.state: Tensor | None = None
 
     def find(self, tensor: Tensor) -> Gate | None:
         """The gate whose value `tensor` is, or None."""
@@ -84,7 +90,14 @@ class GateFinder:
         op = self._tracer.op(tensor)
         if op.kind in ACTIVATION_OPS and op.inputs:
             return ACTIVATION_OPS[op.kind], op.name, op.inputs[0]
-        return self._hard_sigmoid(op) or ("linear", op.name, tensor)
+        found = composed(self._tracer, op, self) or self._hard_sigmoid(op)
+        return found or ("linear", op.name, tensor)
+
+    def __contains__(self, tensor: object) -> bool:
+        """Whether a tensor is where an activation's input begins: a gate, or the new c."""
+        if self.state is not None and tensor == self.state:
+            return True
+        return isinstance(tensor, tuple) and self.column(tensor) is not None
 
     def _hard_sigmoid(self, op: Op) -> tuple[str, str, Tensor] | None:
         """clip(0.2 x + 0.5, 0, 1)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lstmbridge.graph.findings import CellQuery, Construct
+from lstmbridge.graph.functions import ELEMENTWISE, source_of, steps_of
 from lstmbridge.graph.gates_found import ADDS, Gate, GateFinder, Product
 from lstmbridge.graph.network import Edge, Op, Tensor
 from lstmbridge.graph.ops_cells import (
@@ -25,6 +26,7 @@ from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.variables import QueryVariables
 
 _FURTHEST = 96
+_MOST_OF_ONE = 24
 _SPLITS = frozenset({"Split", "SplitV", "Unpack"})
 _STOPS = frozenset(
     {
@@ -152,6 +154,9 @@ class LstmFinder:
         gates = GateFinder(self._tracer, product)
         core, reached = self._core(product, gates)
         if core is None:
+            strange = self._strange(product, gates)
+            if strange is not None:
+                return strange
             return self._refuse(
                 op.name,
                 "no sum of f * c and i * j follows from the kernel's product; what follows is "
@@ -175,6 +180,24 @@ class LstmFinder:
                 if op.kind not in _STOPS:
                     queue.extend((name, k) for k in range(4 if op.kind in _SPLITS else 1))
         return None, ", ".join(kinds[:6]) or "nothing"
+
+    def _strange(self, product: Product, gates: GateFinder) -> Construct | None:
+        """The function of a gate that is no activation that is known."""
+        queue, seen = deque([product.tensor]), {product.tensor}
+        while queue and len(seen) < _FURTHEST:
+            for name, _ in self._tracer.uses(queue.popleft()):
+                op = self._network.op(name)
+                for at in map(self._tracer.resolve, op.inputs if op.kind == "Mul" else ()):
+                    if at in seen and at not in gates and gates.find(at) is None:
+                        kinds = steps_of(self._tracer, at, gates)
+                        if kinds and source_of(self._tracer, at, gates) in gates:
+                            detail = f"one of its activations is none that is known: {kinds}"
+                            return self._refuse(at[0], detail)
+                if op.kind in ELEMENTWISE or op.kind in _SPLITS or op.kind == "BiasAdd":
+                    outputs = [(name, k) for k in range(4 if op.kind in _SPLITS else 1)]
+                    queue.extend(t for t in outputs if t not in seen)
+                    seen.update(outputs)
+        return None
 
     def _as_core(self, op: Op, gates: GateFinder) -> _Core | None:
         forgets: list[tuple[Gate, Edge]] = []
@@ -252,9 +275,10 @@ class LstmFinder:
 
     def _output_gate(self, c: Tensor, gates: GateFinder) -> _Output | None:
         direct = [(c, "linear", c[0])]
-        for name, _ in self._tracer.uses(c):
+        gates.state = self._tracer.resolve(c)
+        for name in self._elementwise_after(c):
             kind, node, source = gates.activation((name, 0))
-            if kind != "linear" and self._tracer.resolve(source) == self._tracer.resolve(c):
+            if kind != "linear" and self._tracer.resolve(source) == gates.state:
                 direct.insert(0, ((name, 0), kind, node))
         for tensor, kind, node in direct:
             for name, position in self._tracer.uses(tensor):
@@ -265,6 +289,16 @@ class LstmFinder:
                 if gate is not None:
                     return _Output(gate, kind, node, (name, 0))
         return None
+
+    def _elementwise_after(self, c: Tensor) -> list[str]:
+        """The operations that may be part of an activation of c, nearest first."""
+        queue, seen = deque([c]), dict[str, None]()
+        while queue and len(seen) < _MOST_OF_ONE:
+            for name, _ in self._tracer.uses(queue.popleft()):
+                if name not in seen and self._network.op(name).kind in ELEMENTWISE:
+                    seen[name] = None
+                    queue.append((name, 0))
+        return list(seen)
 
     def _projected(self, h: Tensor) -> tuple[Tensor | None, tuple[float | None, str]]:
         """What comes of h multiplied by the projection's variable, and its clip."""

@@ -56,6 +56,7 @@ _SIZELESS = frozenset(
         "Elu",
         "GRUBlockCell",
         "LSTMBlockCell",
+        "LeakyRelu",
         "MatMul",
         "Maximum",
         "Mean",
@@ -142,8 +143,12 @@ class Prover:
         ops = (self._tracer.network.op(name) for name in evaluation.computed)
         if sizeless and not all(map(is_sizeless, ops)):
             return "its operations know sizes"
-        wanted = _by_equations(_lstm(sizes, found, whole), given, whole=found.whole)
-        return _departure(values, wanted)
+        cell = _lstm(sizes, found, whole)
+        first, second = (
+            _departure(values, _by_equations(ops, cell, given, whole=found.whole))
+            for ops in (Float64(), SingleConstants())
+        )
+        return second and first
 
     def _application(self, found: Hypothesis) -> Application | Construct:
         def read(edge: Edge) -> Tensor:
@@ -197,8 +202,18 @@ def _departure(values: Mapping[str, Array], wanted: Mapping[str, Array]) -> str:
     return ""
 
 
-def _by_equations(cell: LSTM, given: dict[str, Array], *, whole: bool) -> dict[str, Array]:
-    bound = bind(Float64(), cell)
+class SingleConstants(Float64):
+    """Float64 whose constants are of float32, as a float32 graph's are: 0.2 of a hard sigmoid."""
+
+    def constant(self, value: Array | float) -> Array:
+        """Rounded to float32 where it is one number."""
+        return super().constant(np.float32(value) if isinstance(value, float) else value)
+
+
+def _by_equations(
+    ops: Float64, cell: LSTM, given: dict[str, Array], *, whole: bool
+) -> dict[str, Array]:
+    bound = bind(ops, cell)
     state = {"h": given["h"], "c": given["c"]}
     if not whole:
         return bound.step(bound.input_product(given["x"]), state, no_tap)[1]

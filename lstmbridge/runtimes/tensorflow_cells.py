@@ -45,6 +45,7 @@ ACTIVATIONS: Mapping[str, Callable[[Any], Callable[[Any], Any]]] = {
     "softsign": lambda tf: tf.nn.softsign,
     "linear": lambda tf: tf.identity,
     "relu6": lambda tf: tf.nn.relu6,
+    "leaky_relu": lambda tf: tf.nn.leaky_relu,
     # Keras before version 3; Keras 3 has another function by this name
     "hard_sigmoid": lambda tf: lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0),
 }

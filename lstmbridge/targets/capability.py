@@ -93,6 +93,7 @@ _ONNX: Mapping[str, Capability] = {
     "activation:softplus": _stepped("ONNX Runtime's operator overflows in Softplus"),
     "activation:selu": _stepped("the operator has no Selu"),
     "activation:relu6": _stepped("the operator has no relu6"),
+    "activation:leaky_relu": _stepped("written out, with the slope that TensorFlow gives it"),
     "gate_activation:sigmoid": _NATIVE,
     "gate_activation:hard_sigmoid": _NATIVE,
     "gate_activation:tanh": _NATIVE,
@@ -103,6 +104,7 @@ _ONNX: Mapping[str, Capability] = {
     "gate_activation:softplus": _stepped("ONNX Runtime's operator overflows in Softplus"),
     "gate_activation:selu": _stepped("the operator has no Selu"),
     "gate_activation:relu6": _stepped("the operator has no relu6"),
+    "gate_activation:leaky_relu": _stepped("written out, with the slope that TensorFlow gives it"),
     "dtype:float16": _NATIVE,
     "dtype:bfloat16": Capability("rewritten", "widened to float32, exactly"),
     "dtype:float32": _NATIVE,
@@ -132,7 +134,7 @@ _TORCH: Mapping[str, Capability] = {
         f"activation:{name}": _stepped(f"torch.nn knows tanh (and an RNN with relu), not {name}")
         for name in (
             "sigmoid", "relu", "elu", "selu", "softplus", "softsign",
-            "linear", "relu6", "hard_sigmoid",
+            "linear", "relu6", "leaky_relu", "hard_sigmoid",
         )
     },
     "gate_activation:sigmoid": _NATIVE,
@@ -140,7 +142,7 @@ _TORCH: Mapping[str, Capability] = {
         f"gate_activation:{name}": _stepped(f"torch.nn knows sigmoid gates only, not {name}")
         for name in (
             "tanh", "relu", "elu", "selu", "softplus", "softsign",
-            "linear", "relu6", "hard_sigmoid",
+            "linear", "relu6", "leaky_relu", "hard_sigmoid",
         )
     },
     "dtype:float16": _NATIVE,
