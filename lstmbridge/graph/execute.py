@@ -31,7 +31,7 @@ _MOST_OUTPUTS = 16
 _DEAD: Sequence[Any] = (None,) * _MOST_OUTPUTS
 _FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
-Values = dict[str, Sequence[Any]]
+Values = dict[str, Sequence[Any] | dict[int, Any]]
 _OUTSIDE = ""
 
 
@@ -56,12 +56,18 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One operation in order: from whose scope each input comes."""
+    """One operation in order: from whose scope each input comes.
+
+    Attributes:
+        leaves: the loop variable that it is after the last step, where it is one.
+        output: which of its outputs that is.
+    """
 
     op: Op
     args: tuple[tuple[str, Tensor], ...]
     pivots: tuple[tuple[str, Tensor], ...]
     leaves: tuple[Loop, LoopVariable] | None = None
+    output: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,26 +172,31 @@ class _Sorter:
         while stack:
             at = stack[-1]
             op, leaves = self._operation(at)
-            if op.name in self._done:
+            # a While has an output for each of its variables
+            key = self._key(at)
+            if key in self._done:
                 stack.pop()
                 continue
             reads = self._reads(op, leaves)
             todo = [
                 self.program.place(t)[1]
                 for t in reads
-                if self._mine(t) and self.program.place(t)[1][0] not in self._done
+                if self._mine(t) and self._key(self.program.place(t)[1]) not in self._done
             ]
             if todo:
-                self._enter(op)
+                self._enter(op, key)
                 stack.extend(todo)
                 continue
-            self._done.add(op.name)
-            self._open.discard(op.name)
+            self._done.add(key)
+            self._open.discard(key)
             stack.pop()
             place = self.program.place
             pivots = [p for c in op.controls if (p := self.program.scopes.pivot(c)) is not None]
             args = () if leaves is not None else tuple(place(t) for t in op.inputs)
-            self.steps.append(_Step(op, args, tuple(place(p) for p in pivots), leaves))
+            self.steps.append(_Step(op, args, tuple(place(p) for p in pivots), leaves, at[1]))
+
+    def _key(self, at: Tensor) -> str:
+        return f"{at[0]}:{at[1]}" if at in self.program.scopes.exits else at[0]
 
     def _operation(self, at: Tensor) -> tuple[Op, tuple[Loop, LoopVariable] | None]:
         op = self.program.tracer.network.op(at[0])
@@ -197,14 +208,14 @@ class _Sorter:
             return self.program.scopes.outside(*leaves)
         return () if op.kind in VARIABLES else self.program.scopes.reads(op)
 
-    def _enter(self, op: Op) -> None:
-        if op.name in self._open:
+    def _enter(self, op: Op, key: str) -> None:
+        if key in self._open:
             raise SourceUnreadable(
                 f"the graph's {op.kind} {op.name!r} depends on itself outside a loop",
                 where=self.program.tracer.network.where,
                 advice=ADVICE,
             )
-        self._open.add(op.name)
+        self._open.add(key)
 
 
 @dataclass
@@ -242,7 +253,9 @@ class _Run:
             raise NotRecognised(
                 f"{at[0]!r} is read outside of the loop {scope!r} that computes it", where=at[0]
             )
-        if at[1] >= len(outputs):
+        if isinstance(outputs, dict) and at[1] in outputs:
+            return outputs[at[1]]
+        if isinstance(outputs, dict) or at[1] >= len(outputs):
             raise NotRecognised(
                 f"{at[0]!r} has {len(outputs)} outputs, number {at[1]} is read", where=at[0]
             )
@@ -251,14 +264,15 @@ class _Run:
     def _compute(self, scope: str, wanted: Sequence[Tensor]) -> None:
         values = self._scopes[scope]
         for step in self.program.order(scope, wanted, self.given):
-            if step.op.name not in values:
+            if step.leaves is not None:
+                known = values.setdefault(step.op.name, {})
+                if isinstance(known, dict) and step.output not in known:
+                    known[step.output] = self.after(*step.leaves)
+            elif step.op.name not in values:
                 values[step.op.name] = self._do(step)
 
     def _do(self, step: _Step) -> Sequence[Any]:
         op = step.op
-        if step.leaves is not None:
-            value = self.after(*step.leaves)
-            return [value] * _MOST_OUTPUTS
         if op.kind in VARIABLES:
             return self._variable(op)
         args = [self._look(*place) for place in step.args]

@@ -11,7 +11,7 @@ import pytest
 
 from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.graph.execute import Program
-from lstmbridge.graph.graphdef import Graph, Node
+from lstmbridge.graph.graphdef import Function, FunctionRef, Graph, Node
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
@@ -263,3 +263,37 @@ def test_what_cannot_be_computed_does_no_harm_where_nobody_needs_it():
     assert program(*nodes).run({}, [("m", 0)])["m", 0] == 2.0
     with pytest.raises(NotRecognised, match="it depends on the Quux 'odd'"):
         program(*nodes).run({}, [("s", 0)])
+
+
+def counting_down():
+    """``while n > 0: n, total = n - 1, total + n`` as TensorFlow 2 writes it."""
+    one = const("one", 1.0)
+    body = Function(
+        "body",
+        ("n", "total"),
+        (("n", "less:z:0"), ("total", "more:z:0")),
+        {
+            "one": one,
+            "less": Node("less", "Sub", ("n", "one:output:0")),
+            "more": Node("more", "Add", ("total", "n")),
+        },
+    )
+    cond = Function(
+        "cond",
+        ("n", "total"),
+        (("again", "positive:z:0"),),
+        {
+            "zero": const("zero", 0.0),
+            "positive": Node("positive", "Greater", ("n", "zero:output:0")),
+        },
+    )
+    calls = {"body": FunctionRef("body"), "cond": FunctionRef("cond")}
+    nodes = [const("n", 4.0), const("total", 0.5), Node("while", "While", ("n", "total"), calls)]
+    graph = Graph({n.name: n for n in nodes}, {"body": body, "cond": cond}, "a test")
+    return Program(Scopes(Tracer(network_of(graph))), lambda op: np.zeros(1))
+
+
+def test_a_while_gives_each_of_its_variables_as_an_output_of_its_own():
+    got = counting_down().run({}, [("while", 0), ("while", 1)])
+    assert (got["while", 0], got["while", 1]) == (0.0, 10.5)
+    assert counting_down().run({}, [("while", 1)])["while", 1] == 10.5

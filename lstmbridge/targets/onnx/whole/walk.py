@@ -106,13 +106,17 @@ class Walk:
         finals = self.finals.setdefault(scope, {})
         leaves = [step.leaves for step in steps if step.leaves is not None]
         for step in steps:
-            if step.op.name in values:
-                continue
             if step.leaves is not None:
                 loop, variable = step.leaves
                 if variable.entry not in finals:
                     finals |= emit_loop(self, loop, [v for one, v in leaves if one is loop])
-                values[step.op.name] = [finals[variable.entry]] * _MOST_OUTPUTS
+                # a While has an output for each of its variables
+                left = [Absent(f"{step.op.name!r} has no such output", step.op.name)]
+                left = list(values.get(step.op.name, ())) + left * (step.output + 1)
+                left[step.output] = finals[variable.entry]
+                values[step.op.name] = left
+                continue
+            if step.op.name in values:
                 continue
             values[step.op.name] = self._do(scope, step)
 

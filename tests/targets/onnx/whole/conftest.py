@@ -66,8 +66,9 @@ def constant():
 def whole_model():
     """`whole_model(nodes, inputs, outputs)`; inputs: name -> (shape, dtype), outputs: -> dtype."""
 
-    def make(nodes, inputs, outputs):
-        graph = Graph({node.name: node for node in nodes}, where="a test")
+    def make(nodes, inputs, outputs, functions=()):
+        library = {function.name: function for function in functions}
+        graph = Graph({node.name: node for node in nodes}, library, "a test")
         program = Program(Scopes(Tracer(network_of(graph))), lambda _op: np.zeros(1))
 
         def at(text):

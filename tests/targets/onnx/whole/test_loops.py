@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstmbridge.errors import CannotExpress
-from lstmbridge.graph.graphdef import Node
+from lstmbridge.graph.graphdef import Function, FunctionRef, Node
 
 FRAME = {"frame_name": "loop"}
 
@@ -143,3 +143,29 @@ def test_an_operation_that_is_not_known_is_refused_by_its_name(whole_model, writ
     with pytest.raises(CannotExpress, match="PyFunc 'mine'") as refused:
         written(whole)
     assert refused.value.where == "mine"
+
+
+def test_a_while_of_tensorflow_2_gives_each_of_its_variables(constant, whole_model, written):
+    body = Function(
+        "body",
+        ("n", "total"),
+        (("n", "less:z:0"), ("total", "more:z:0")),
+        {
+            "one": constant("one", 1.0),
+            "less": Node("less", "Sub", ("n", "one:output:0")),
+            "more": Node("more", "Add", ("total", "n")),
+        },
+    )
+    again = {
+        "zero": constant("zero", 0.0),
+        "positive": Node("positive", "Greater", ("n", "zero:output:0")),
+    }
+    cond = Function("cond", ("n", "total"), (("again", "positive:z:0"),), again)
+    calls = {"body": FunctionRef("body"), "cond": FunctionRef("cond")}
+    nodes = [
+        *(Node("n", "Placeholder", (), {}), constant("total", 0.5)),
+        Node("while", "While", ("n", "total"), calls),
+    ]
+    wanted = {"while:0": np.float32, "while:1": np.float32}
+    got = written(whole_model(nodes, {"n": ((), np.float32)}, wanted, (body, cond)))(n=4.0)
+    assert (got["while_0"], got["while_1"]) == (0.0, 10.5)
