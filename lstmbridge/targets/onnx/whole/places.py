@@ -7,7 +7,7 @@ values that the graph feeds it, its nodes and weights get the stack's name in fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from lstmbridge.contracts import Expression, TargetOptions
+from lstmbridge.errors import CannotExpress
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.whole import Place
 from lstmbridge.model.blocks import Bidirectional, Block, Layer
@@ -38,12 +39,13 @@ class NativePlace:
     Attributes:
         expressions: how each layer was said, once it was.
         source: what is fed to it, once it was said.
+        refused: why its model has no form in ONNX; the graph's own operations still may.
     """
 
     place: Place
     expressions: tuple[Expression, ...] = ()
     source: Value | None = None
-    _done: bool = field(default=False)
+    refused: str = ""
 
     def tensors(self) -> list[Tensor]:
         """Everything that the stack gives."""
@@ -58,6 +60,20 @@ class NativePlace:
         # unrolled steps are put side by side again
         read = [words.unsqueeze(step, 1) for step in walk.values(place.step_sources)]
         fed.insert(0, words.join(read, 1) if read else walk.values([place.source])[0])
+        try:
+            self._say(walk, fed)
+        except CannotExpress as err:
+            self.refused = err.read
+            raise
+        except (LookupError, TypeError, ValueError) as err:
+            self.refused = str(err)
+            raise CannotExpress(f"the stack {place.name!r}: {err}", where=place.name) from err
+
+    def _say(self, walk: Walk, fed: Sequence[Value]) -> None:
+        """Lay the stack out, fed with its sequence, its lengths and its states."""
+        place, words = self.place, walk.words
+        lengths = [] if place.lengths is None else [place.lengths]
+        initial = dict(place.initial)
         emitter = words.emitter
         emitter.at = place.name
         self.source = fed[0]

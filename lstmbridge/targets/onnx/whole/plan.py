@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from lstmbridge.targets.onnx.whole.emitter import Emitter, captured, needed
 from lstmbridge.targets.onnx.whole.places import NativePlace
 from lstmbridge.targets.onnx.whole.ranks import shape_of_port
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
-from lstmbridge.targets.onnx.whole.walk import ADVICE, Walk
+from lstmbridge.targets.onnx.whole.walk import ADVICE, FAILS, Walk
 from lstmbridge.targets.onnx.whole.words import Symbolic
 
 PRECISIONS = ("float16", "float32", "float64")
@@ -43,10 +44,32 @@ def precision_of_whole(whole: Whole, options: TargetOptions) -> np.dtype[Any]:
 def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
     """Lay out the graph.
 
+    A stack whose model has no form in ONNX is said operation by operation, as the rest is.
+
     Raises:
         CannotExpress: an operation that the outputs need cannot be said in ONNX.
     """
-    return _Planner(whole, opset, options).plan()
+    plain: list[Expression] = []
+    while True:
+        planner = _Planner(whole, opset, options)
+        try:
+            plan = planner.plan()
+        except CannotExpress:
+            refused = [place for place in planner.places if place.refused]
+            if not refused:
+                raise
+            kept = [place.place for place in planner.places if not place.refused]
+            whole = replace(whole, places=tuple(kept))
+            for place in refused:
+                plain += _op_by_op(place)
+        else:
+            return replace(plan, expressions=(*plan.expressions, *plain))
+
+
+def _op_by_op(place: NativePlace) -> list[Expression]:
+    detail = f"operation by operation: {place.refused}"
+    names = [f"{place.place.name}/{layer.name}" for layer in place.place.model.layers]
+    return [Expression(name, "stepped", detail) for name in names]
 
 
 class _Planner:
@@ -59,6 +82,7 @@ class _Planner:
         self._emitter = Emitter(builder)
         self._words = Symbolic(self._emitter)
         self._inputs: dict[str, Dims] = {}
+        self.places = [NativePlace(place) for place in whole.places]
 
     def plan(self) -> Plan:
         whole, emitter = self._whole, self._emitter
@@ -69,13 +93,18 @@ class _Planner:
             if value.dtype.kind in "fiub":
                 value = self._words.literal(value, kind_of_value(value))
             fed.setdefault(guarded(setting.tensor), value)
-        places = [NativePlace(place) for place in whole.places]
+        places = self.places
         at = {guarded(t): place for place in places for t in place.tensors()}
         walk = Walk(whole.program, self._words, fed, {t: p for t, p in at.items() if t not in fed})
         try:
             values = walk.values([port.tensor for port in whole.outputs])
         except NotRecognised as err:
             raise CannotExpress(err.read, where=err.where, advice=ADVICE) from err
+        except FAILS as err:
+            # whatever the graph holds, the place is named
+            raise CannotExpress(
+                f"{emitter.at!r} cannot be said in ONNX: {err}", where=emitter.at, advice=ADVICE
+            ) from err
         names = self._names(places)
         outputs = [
             self._output(port, value, names)

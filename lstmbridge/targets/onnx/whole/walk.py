@@ -30,7 +30,7 @@ OUTSIDE = ""
 MERGES = frozenset({"Merge", "RefMerge"})
 HAND_ON = frozenset({"Identity", "LoopCond", "NextIteration", "PlaceholderWithDefault"})
 _MOST_OUTPUTS = 16
-_FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 ADVICE = "give --stack-only to convert the recurrent layers alone"
 
 Branch = tuple[str, bool]
@@ -162,7 +162,7 @@ class Walk:
             self._branches[scope, op.name] = tags
         try:
             return self._defined(op, args)
-        except _FAILS as err:
+        except FAILS as err:
             reason = f"the {op.kind} {op.name!r} cannot be said in ONNX: {err}"
             return [Absent(reason, op.name)] * _MOST_OUTPUTS
 
@@ -247,7 +247,7 @@ class Walk:
             if first_if_true:
                 which = self.words.sub(np.asarray(1), which)
             return [self._choice(condition, then, other), which]
-        except _FAILS as err:
+        except FAILS as err:
             return [Absent(f"the {op.kind} {op.name!r} cannot be said: {err}", op.name)] * 2
 
     def _choice(self, predicate: Any, then: Any, other: Any) -> Any:

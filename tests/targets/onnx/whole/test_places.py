@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lstmbridge
+from lstmbridge.errors import CannotExpress
 from lstmbridge.graph.execute import Program
 from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.scopes import Scopes
@@ -82,6 +83,25 @@ def test_a_recognised_stack_is_native_nodes_and_gives_what_tensorflow_recorded(c
     made = written(whole)
     assert "LSTM" in made.kinds
     assert not {"Loop", "Scan"} & set(made.kinds)
+    got = made(**{port.name: numbers[f"inputs|{port.name}"] for port in whole.inputs})
+    for name, value in got.items():
+        np.testing.assert_allclose(value, numbers[f"outputs|{name}"], atol=2e-6)
+
+
+def test_a_stack_whose_model_onnx_has_no_form_for_is_said_operation_by_operation(
+    written, monkeypatch
+):
+    def refuse(*_args):
+        raise CannotExpress("no such cell")
+
+    monkeypatch.setattr("lstmbridge.targets.onnx.whole.places.plan_graph", refuse)
+    whole, numbers = with_place("saved-tagger")
+    made = written(whole)
+    assert "LSTM" not in made.kinds
+    assert "Loop" in made.kinds
+    (said,) = made.artifact.expressions
+    assert (said.layer, said.how) == ("rnn/layer0", "stepped")
+    assert "no such cell" in said.detail
     got = made(**{port.name: numbers[f"inputs|{port.name}"] for port in whole.inputs})
     for name, value in got.items():
         np.testing.assert_allclose(value, numbers[f"outputs|{name}"], atol=2e-6)
