@@ -132,7 +132,8 @@ def load(path: str | Path, hints: Hints | None = None) -> Model:
 
 def runtimes() -> tuple[RuntimeInfo, ...]:
     """Every runtime: is it here, which version, and how to get it."""
-    return tuple(registry.runtime(name).info() for name in registry.runtime_names())
+    names = (*registry.runtime_names(), registry.OTHER_PYTHON)
+    return tuple(registry.runtime(name).info() for name in names)
 
 
 def _default_output(source: Source, part: Part, target: Target, *, alone: bool) -> Path:

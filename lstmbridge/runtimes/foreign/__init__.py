@@ -81,7 +81,7 @@ class ForeignPython:
         if shutil.which(self.python) is not None:
             version = self.known.version
             return RuntimeInfo(self.name, available=True, version=version)
-        reason = f"there is no program {self.python!r}"
+        reason = f"there is no program {self.python!r}" if self.python else "it names no Python"
         return RuntimeInfo(self.name, available=False, reason=reason, install=INSTALL)
 
     def open(self, subject: Artifact | Model) -> ForeignSession:
