@@ -363,6 +363,15 @@ def raw_rnn_that_ends_where_an_input_says_so():
     return raw(gru(), lambda t, _: stop[t])
 
 
+@net(structure="LSTM", constants={}, warns=["over the reversed one as well"])
+def one_cell_in_both_directions():
+    x, cell = inputs(), lstm()
+    with tf.variable_scope("forwards"):
+        outputs = dynamic(cell, x)
+    with tf.variable_scope("backwards"):
+        return tf.concat([outputs, dynamic(cell, tf.reverse(x, [1]))], 2)
+
+
 # --- scopes ---
 
 

@@ -245,12 +245,15 @@ class _Examination:
         if draft.stack and draft.stack[0].pair is not None:
             return self._stacked(draft)
         runs = self._chain(draft)
-        for run in runs:
-            if run.reversed in {"full", "lengths"}:
-                self._said.remarks.append(
-                    f"the graph feeds {draft.scope} the reversed sequence ({run.name}): the "
-                    "converted stack takes what the loop takes, so reverse its inputs too"
-                )
+        turned = [run for run in runs if run.reversed in {"full", "lengths"}]
+        self._said.remarks += [
+            f"the graph runs {draft.scope} over the sequence, and over the reversed one as well "
+            f"({run.name}): the converted stack gives either, by the inputs that you give it"
+            if len(turned) < len(runs)
+            else f"the graph feeds {draft.scope} the reversed sequence ({run.name}): the "
+            "converted stack takes what the loop takes, so reverse its inputs too"
+            for run in turned
+        ]
         return runs
 
     def _stacked(self, draft: Draft) -> list[Run]:

@@ -244,7 +244,8 @@ def _pair(scope: _Scope, inside: Mapping[str, list[Draft]]) -> _Used:
         else f"{'/'.join(scope.path)} holds {len(there)} cells in no order that its scopes tell",
         expected="one cell or one multi_rnn_cell under fw, and one under bw",
         where=", ".join(draft.scope for draft in there),
-        advice="if the other direction has another name, give --map FILE",
+        advice="if the other direction has another name, give --map FILE; if both directions run "
+        "one cell, --map it to a scope of its own and convert it as one direction",
     )
     return Draft(scope.path, stack=tuple(there), problems=(problem,)), list(names.values())
 
