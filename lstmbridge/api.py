@@ -5,7 +5,6 @@ What each room does stands in the room; here is only the order in which they are
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lstmbridge import registry
 from lstmbridge.contracts import (
     Artifact,
     Conversion,
     Hints,
     Inspection,
-    Ledger,
     NoMatch,
     Outcome,
     Part,
@@ -36,7 +32,6 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.errors import (
-    CannotExpress,
     FactMissing,
     NotRecognised,
     UsageError,
@@ -45,9 +40,10 @@ from lstmbridge.metadata import metadata_of, verdict_metadata
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
 from lstmbridge.sources import open_source
-from lstmbridge.staging import check_destination, refuse_clashes, sha256_of, staged
+from lstmbridge.staging import check_destination, default_stem, refuse_clashes, sha256_of, staged
 from lstmbridge.subjects import refuse_other_names, subjects_of
 from lstmbridge.verify.options import VerifyOptions
+from lstmbridge.written import annotated, left_to_say, read_back
 
 if TYPE_CHECKING:
     from lstmbridge.runtimes.graph import GraphRuntime
@@ -137,7 +133,7 @@ def runtimes() -> tuple[RuntimeInfo, ...]:
 
 
 def _default_output(source: Source, part: Part, target: Target, *, alone: bool) -> Path:
-    stem = re.sub(r"\.ckpt(?=-|$)|\.(pb|pbtxt)$", "", source.path.name) or "model"
+    stem = default_stem(source.path)
     if not alone:
         stem += "." + re.sub(r"[^A-Za-z0-9_.-]+", "-", part.name).strip("-")
     return Path(stem + target.suffixes[0])
@@ -173,7 +169,8 @@ def convert(
         reports: files that the caller will write afterwards: refused where they are the
             artifact or a file of the source.
         stack_only: of a source that declares a whole model (a frozen graph, a SavedModel),
-            convert the recurrent stack alone.
+            convert the recurrent stack alone. Without it the whole model is converted, as it
+            is from a checkpoint where `hints` name outputs of its graph.
         progress: called as the work advances.
 
     Returns:
@@ -185,9 +182,16 @@ def convert(
     """
     start = time.perf_counter()
     with _opened(path) as source:
-        if source.declares_model and not stack_only:
-            _refuse_whole(source)
+        from lstmbridge.whole_models import Order, convert_whole, is_asked_for
+
         target = registry.target(to)
+        if is_asked_for(source, hints or Hints(), stack_only=stack_only):
+            order = Order(
+                target, Path(output) if output else None, hints or Hints(),
+                options or TargetOptions(), verification, runtimes,
+                force, [*map(Path, reports)], progress,
+            )  # fmt: skip
+            return convert_whole(source, order)
         recognition = _recognise(source, hints or Hints())
         part = _choose(recognition, source.path)
         alone = len(recognition.parts) == 1 and not (hints and hints.select)
@@ -207,7 +211,7 @@ def convert(
                 metadata |= verdict_metadata(None)
             artifact = target.write(part.model, stage.path, options, metadata)
             if verification is not None:
-                artifact = _read_back(target, artifact)
+                artifact = read_back(target, artifact)
                 verdict = _compare(
                     part.model,
                     [artifact],
@@ -218,7 +222,7 @@ def convert(
                     progress=progress,
                 )
                 if verdict.outcome is Outcome.PASS:
-                    artifact = _annotated(target, artifact, part.model, verdict)
+                    artifact = annotated(target, artifact, part.model, verdict)
             if verdict is None or verdict.outcome is Outcome.PASS:
                 stage.commit()
         artifact = replace(artifact, path=final)
@@ -228,7 +232,7 @@ def convert(
             artifact=artifact,
             part=part,
             verdict=verdict,
-            warnings=(*recognition.warnings, *_left_to_say(part.model, artifact)),
+            warnings=(*recognition.warnings, *left_to_say(part.model, artifact)),
             seconds=time.perf_counter() - start,
             usage=target.usage(artifact) if stage.committed else "",
         )
@@ -242,6 +246,7 @@ def verify(
     runtimes: Sequence[str] = (),
     strict: bool = False,
     reports: Sequence[str | Path] = (),
+    stack_only: bool = False,
     progress: Progress | None = None,
 ) -> Verdict:
     """Prove that `artifacts` compute what the stack in `path` computes, or show where not.
@@ -252,11 +257,16 @@ def verify(
     """
     with _opened(path) as source:
         refuse_clashes([*map(Path, reports)], [*source.files, *map(Path, artifacts)])
+        from lstmbridge.whole_models import compare_whole, is_asked_for, whole_from
+
+        read = [read_artifact(file) for file in artifacts]
+        if is_asked_for(source, hints or Hints(), stack_only=stack_only):
+            whole, _ = whole_from(source, hints or Hints())
+            return compare_whole(whole, read, options or VerifyOptions(), runtimes, progress)
         part = _choose(_recognise(source, hints or Hints()), source.path)
         if strict:
             refuse_assumptions(part.model)
         refuse_non_finite(part.model)
-        read = [read_artifact(file) for file in artifacts]
         refuse_other_names(read, path)
         return _compare(
             part.model,
@@ -267,6 +277,14 @@ def verify(
             thorough=True,
             progress=progress,
         )
+
+
+def is_whole(path: str | Path, hints: Hints | None = None, *, stack_only: bool = False) -> bool:
+    """Whether `convert` would convert a whole model. Errors: SourceUnreadable, UsageError."""
+    from lstmbridge.whole_models import is_asked_for
+
+    with _opened(path) as source:
+        return is_asked_for(source, hints or Hints(), stack_only=stack_only)
 
 
 def read_artifact(path: str | Path) -> Artifact:
@@ -287,16 +305,6 @@ def read_artifact(path: str | Path) -> Artifact:
         f"{path} is no artifact that a target knows",
         expected="a file of " + ", ".join(t.name for t in registry.targets()),
         where=str(path),
-    )
-
-
-def _refuse_whole(source: Source) -> None:
-    """A stack in place of the whole model would be another thing than was asked for."""
-    raise CannotExpress(
-        f"{source.path.name} declares a whole model ({source.format}), not only a stack",
-        expected="--stack-only: this version converts recurrent stacks, not what is around them",
-        where=str(source.path),
-        advice="say --stack-only to convert its recurrent stack alone",
     )
 
 
@@ -341,51 +349,3 @@ def _compare(
         not_run=subjects.left_out,
         progress=progress,
     )
-
-
-def _read_back(target: Target, artifact: Artifact) -> Artifact:
-    """The artifact as its file describes it; how its layers were said is the writer's word."""
-    found = target.read(artifact.path)
-    if found is None or found.signature != artifact.signature:
-        raise CannotExpress(
-            f"the {target.name} file that was written does not read back as what was meant",
-            expected=str(artifact.signature),
-            where=str(artifact.path),
-            advice="this is a defect of lstmbridge; please report it",
-        )
-    return replace(found, expressions=artifact.expressions)
-
-
-def _annotated(target: Target, artifact: Artifact, model: Model, verdict: Verdict) -> Artifact:
-    """The artifact with its verdict written into it, its weights provably untouched."""
-    before = _digests(target.ledger(artifact, model))
-    noted = target.annotate(artifact, verdict_metadata(verdict))
-    if _digests(target.ledger(noted, model)) != before:
-        raise CannotExpress(
-            "writing the verdict into the artifact changed its weights",
-            where=str(artifact.path),
-            advice="this is a defect of lstmbridge; please report it",
-        )
-    return replace(noted, expressions=artifact.expressions)
-
-
-def _left_to_say(model: Model, artifact: Artifact) -> tuple[str, ...]:
-    """What the source does that this artifact was not asked to do."""
-    lengths = model.facts.get("sequence_length")
-    if lengths is None or not lengths.value:
-        return ()
-    if "sequence_length" in artifact.signature.input_names():
-        return ()
-    said = (
-        f"the source stops each row at its length ({lengths.where}); this artifact runs every "
-        "row to the end: --sequence-length adds that input"
-    )
-    return (said,)
-
-
-def _digests(ledger: Ledger) -> dict[tuple[str, str, str], str]:
-    """A digest of every block: the ledger's arrays may be views of a file that changes."""
-    return {
-        key: hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
-        for key, block in ledger.items()
-    }

@@ -18,13 +18,14 @@ from lstmbridge.model.facts import Fact
 PREFIX = "lstmbridge."
 
 
-def _fact(f: Fact[Any]) -> dict[str, Any]:
+def fact_as_json(f: Fact[Any]) -> dict[str, Any]:
+    """Value, basis and place."""
     return {"value": f.value, "basis": f.basis.value, "where": f.where}
 
 
 def metadata_of(source: Source, part: Part, sha256: str) -> dict[str, str]:
     """What is known before the artifact is written. `sha256`: the source's own."""
-    facts = {name: _fact(f) for name, f in part.model.all_facts.items()}
+    facts = {name: fact_as_json(f) for name, f in part.model.all_facts.items()}
     orders = {
         layer.name: {
             field: ", ".join(blocks.gates)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,11 @@ class Staged:
         for file in written:
             os.replace(file, self.final.parent / file.name)  # noqa: PTH105 - the atomic one
         self.committed = True
+
+
+def default_stem(source: Path) -> str:
+    """What an artifact is called where nobody says: the source's name without its suffix."""
+    return re.sub(r"\.ckpt(?=-|$)|\.(pb|pbtxt)$", "", source.name) or "model"
 
 
 def check_destination(final: Path, *, force: bool) -> None:

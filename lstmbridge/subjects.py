@@ -14,6 +14,7 @@ from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import INPUTS
 from lstmbridge.runtimes.contained import Contained
 from lstmbridge.runtimes.process import DEFAULT_SECONDS
+from lstmbridge.verify import VerifyOptions
 
 ORACLE = "oracle"
 GRAPH = "graph"
@@ -130,6 +131,28 @@ def _why_not(runtime: Runtime, terms: _Terms) -> str:
     if unasked or getattr(runtime, "on_request", False):
         return f"here, not asked for (--runtimes {name})"
     return ""
+
+
+def runtimes_of_whole(
+    artifact: Artifact, wanted: Sequence[str], options: VerifyOptions
+) -> tuple[list[Runtime], list[str]]:
+    """The runtimes that run an artifact of a whole model, and in words what is left out.
+
+    Runtimes of a stack's model (the oracle, TensorFlow's own cells) have nothing to run here:
+    the source's graph is itself what everything is compared with.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    named = (*wanted, *options.require)
+    for name in named:
+        registry.runtime(name)
+    terms = _Terms(
+        wanted, frozenset(named), thorough=False, graph=None, origin=None, timeout=options.timeout
+    )
+    chosen, left_out = _runtimes_for(artifact, terms)
+    own = [runtime for runtime in chosen if runtime.runs == artifact.target]
+    return own, left_out
 
 
 def subjects_of(

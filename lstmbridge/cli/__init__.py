@@ -18,6 +18,7 @@ import click
 
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
+from lstmbridge.cli.failures import failure_from
 from lstmbridge.cli.printing import Printer, echo
 from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
 from lstmbridge.contracts import States, TargetOptions
@@ -146,16 +147,18 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 @opt.report_options
 @opt.output_options
 def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None:
-    """Convert the recurrent stack in SOURCE and prove that the file computes the same.
+    """Convert SOURCE and prove that the file computes the same.
 
-    Nothing is written unless every number agrees as closely as rounding allows.
+    Of a checkpoint its recurrent stack is converted, or, with --outputs, the graph in its .meta
+    up to these tensors; of a SavedModel or a frozen graph the whole model. Nothing is written
+    unless every number agrees as closely as rounding allows.
     """
     from lstmbridge.cli.reports import Reports
 
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest, verified=not rest["no_verify"])
-    saved = opt.failure_from(rest)
+    saved = failure_from(rest)
     done = api.convert(
         source,
         to=target,
@@ -177,11 +180,11 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
         progress=printer.progress,
     )
     printer.say(terminal.conversion(done, verbose=rest["verbose"]))
-    printer.warn([*done.warnings, *terminal.assumption_warnings(done.part.model.all_facts)])
+    printer.warn([*done.warnings, *terminal.assumption_warnings(done.facts)])
     printer.warn(filter(None, [saved.keep(done.verdict)]))
     printer.json(jsonable.conversion(done))
-    model = done.part.model
-    reports.write(done.verdict, source, (done.artifact.path,), lambda: model)
+    draw = None if done.part is None else (lambda: done.stack.model)
+    reports.write(done.verdict, source, (done.artifact.path,), draw)
     sys.exit(done.exit_code)
 
 
@@ -189,6 +192,9 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 @_SOURCE
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
+@click.option(
+    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+)
 @opt.source_options
 @opt.verify_options
 @opt.report_options
@@ -200,7 +206,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest)
-    saved = opt.failure_from(rest)
+    saved = failure_from(rest)
     hints = opt.hints_from(rest)
     found = api.verify(
         source,
@@ -210,6 +216,7 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
         runtimes=opt.names(rest["runtimes"]),
         strict=rest["strict"],
         reports=beside,
+        stack_only=rest["stack_only"],
         progress=printer.progress,
     )
     printer.say(terminal.verdict(found))
@@ -218,7 +225,8 @@ def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)
-    reports.write(found, source, artifacts, lambda: api.load(source, hints))
+    stack = not api.is_whole(source, hints, stack_only=rest["stack_only"])
+    reports.write(found, source, artifacts, (lambda: api.load(source, hints)) if stack else None)
     sys.exit(found.exit_code)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -15,9 +13,8 @@ from zipfile import BadZipFile
 import click
 import numpy as np
 
-from lstmbridge.contracts import Feeds, Hints, Verdict
+from lstmbridge.contracts import Feeds, Hints
 from lstmbridge.errors import UsageError
-from lstmbridge.report import failure
 from lstmbridge.verify.options import VerifyOptions
 
 _NO_ARRAYS = (
@@ -105,6 +102,20 @@ def source_options(function: F) -> F:
             "--ema/--no-ema", default=None, help="Take ExponentialMovingAverage shadows, or not."
         ),
         click.option("--ignore-graph", is_flag=True, help="Do not read the .meta beside it."),
+        click.option(
+            "--outputs",
+            metavar="A,B",
+            default="",
+            help="The whole graph up to these tensors; a SavedModel says its own.",
+        ),
+        click.option("--inputs", metavar="A,B", default="", help="Where the whole graph is fed."),
+        click.option(
+            "--set",
+            "settings",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="A placeholder's value at inference: keep_prob=1, is_training=false.",
+        ),
     )(function)
 
 
@@ -280,7 +291,26 @@ def hints_from(arguments: dict[str, Any]) -> Hints:
         renames={} if map_file is None else read_map(map_file),
         ema=arguments.pop("ema"),
         ignore_graph=arguments.pop("ignore_graph"),
+        inputs=names(arguments.pop("inputs")),
+        outputs=names(arguments.pop("outputs")),
+        settings=_settings(arguments.pop("settings")),
     )
+
+
+def _settings(lines: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` as a mapping. Errors: UsageError."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, sign, value = line.partition("=")
+        if not (name and sign and value) or found.get(name, value) != value:
+            raise UsageError(
+                f"--set {line}",
+                expected="NAME=VALUE, each name once",
+                where="--set",
+                advice="for instance --set keep_prob=1",
+            )
+        found[name] = value
+    return found
 
 
 def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
@@ -295,70 +325,6 @@ def verify_options_from(arguments: dict[str, Any]) -> VerifyOptions:
         tolerance=arguments.pop("tolerance"),
         timeout=arguments.pop("timeout"),
     )
-
-
-def failure_from(arguments: dict[str, Any]) -> SavedFailure:
-    """Take ``--save-failure`` out of `arguments`, as something that keeps a failure.
-
-    Raises:
-        UsageError: its folder is missing.
-    """
-    path = arguments.pop("save_failure")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise UsageError(
-            f"the folder of {path} does not exist",
-            expected="a folder to write the failing input into",
-            where="--save-failure",
-        )
-    return SavedFailure(path)
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFailure:
-    """Where the smallest failing input goes; None: nowhere."""
-
-    path: Path | None
-
-    def keep(self, verdict: Verdict | None) -> str:
-        """Write what failed first, with the command that runs it again; what to say of it.
-
-        Raises:
-            UsageError: the system refuses the file.
-        """
-        runs = () if verdict is None else verdict.runtimes
-        found = next((r.counterexample for r in runs if r.counterexample is not None), None)
-        if self.path is None or found is None:
-            return ""
-        command = replay_command(self.path)
-        failure.write(self.path, found, command)
-        return (
-            f"kept the smallest failing input, {found.size}, in {self.path}; again:\n  {command}"
-        )
-
-
-_NOT_AGAIN = frozenset({
-    "save_failure", "data", "json_to", "junit", "markdown", "html", "quiet", "verbose", "debug",
-})  # fmt: skip
-"""Options of the command that failed that its repetition does without."""
-
-
-def replay_command(data: Path) -> str:
-    """The command line that is running, on `data`, with none of its reports."""
-    context = click.get_current_context()
-    words = ["lstmbridge", str(context.info_name)]
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        value = context.params.get(name)
-        if isinstance(parameter, click.Argument):
-            words += [str(one) for one in (value if isinstance(value, tuple) else (value,))]
-        elif _said(context, name) and name not in _NOT_AGAIN:
-            spelled = parameter.opts if value is not False else parameter.secondary_opts
-            words += spelled[:1] if isinstance(value, bool) else [spelled[0], str(value)]
-    return shlex.join([*words, "--data", str(data)])
-
-
-def _said(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def report_paths(arguments: dict[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ from lstmbridge.contracts.targets import (
     Ledger,
     Target,
     TargetOptions,
+    WholeTarget,
 )
 from lstmbridge.contracts.understanding import (
     BATCH_MAJOR,
@@ -104,4 +105,5 @@ __all__ = [
     "Verdict",
     "WeightFinding",
     "WeightReport",
+    "WholeTarget",
 ]

@@ -23,6 +23,9 @@ class Hints:
         ema: True: the ExponentialMovingAverage shadows are the weights. None: raw weights,
             and a warning where shadows exist.
         ignore_graph: pretend that no graph lies beside the weights.
+        inputs: tensors of the graph that a whole model is fed at.
+        outputs: tensors of the graph that a whole model gives.
+        settings: placeholder -> its value at inference, as it was typed (``--set``).
     """
 
     cell: str | None = None
@@ -36,6 +39,9 @@ class Hints:
     renames: Mapping[str, str] = field(default_factory=dict)
     ema: bool | None = None
     ignore_graph: bool = False
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from lstmbridge.contracts.verdicts import LedgerReport
 from lstmbridge.gates import Array
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import Signature, States
 
@@ -110,4 +112,23 @@ class Target(Protocol):
 
     def usage(self, artifact: Artifact) -> str:
         """Lines of code that run the artifact without lstmbridge; "" where there are none."""
+        ...
+
+
+@runtime_checkable
+class WholeTarget(Protocol):
+    """A target that can say a whole model, op by op, its stacks by native operators."""
+
+    def write_whole(
+        self,
+        whole: Whole,
+        path: Path,
+        options: TargetOptions,
+        metadata: Mapping[str, str],
+    ) -> Artifact:
+        """As `Target.write`, for a graph. Errors: CannotExpress, naming the operation."""
+        ...
+
+    def account_for(self, artifact: Artifact, whole: Whole) -> LedgerReport:
+        """Every weight of `whole` that the file holds, compared bit for bit."""
         ...

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.gates import Array
-from lstmbridge.graph.execute import Program
+from lstmbridge.graph.execute import MOST_STEPS, Program
 from lstmbridge.graph.network import Tensor
 from lstmbridge.model.blocks import Model
 
@@ -108,6 +108,7 @@ class Whole:
         places: the recurrent stacks that were recognised and proved.
         notes: stacks on the way that were recognised and are no places, each with the reason;
             they are a part of the graph like any other.
+        most: steps that any loop may take.
     """
 
     program: Program
@@ -116,6 +117,7 @@ class Whole:
     settings: tuple[Setting, ...] = ()
     places: tuple[Place, ...] = field(default=())
     notes: tuple[str, ...] = ()
+    most: int = MOST_STEPS
 
     def fed(self, feeds: Mapping[str, Array]) -> dict[Tensor, Array]:
         """`feeds` by the ports' names, and what inference fixes, at their tensors."""
@@ -129,5 +131,5 @@ class Whole:
     def go_on(self, feeds: Mapping[str, Array], given: Mapping[Tensor, Array]) -> dict[str, Array]:
         """`run`, with the values of some tensors on the way given in place of computed."""
         fed = {**self.fed(feeds), **given}
-        got = self.program.run(fed, [port.tensor for port in self.outputs])
+        got = self.program.run(fed, [port.tensor for port in self.outputs], most=self.most)
         return {port.name: got[port.tensor] for port in self.outputs}

@@ -17,6 +17,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.gates import GateBlocks
+from lstmbridge.graph.whole import Port, Whole
 from lstmbridge.model.blocks import Attachment, Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
@@ -176,12 +177,29 @@ def verdict(v: Verdict) -> dict[str, Any]:
     }
 
 
+def _port(port: Port) -> dict[str, Any]:
+    shape = None if port.shape is None else list(port.shape)
+    return {"name": port.name, "shape": shape, "dtype": port.dtype.name}
+
+
+def whole(w: Whole) -> dict[str, Any]:
+    """A whole model: what it is fed, what it gives, and the stacks that were recognised."""
+    return {
+        "inputs": [_port(port) for port in w.inputs],
+        "outputs": [_port(port) for port in w.outputs],
+        "stacks": [
+            {"name": place.name, "layers": [layer.name for layer in place.model.layers]}
+            for place in w.places
+        ],
+    }
+
+
 def conversion(c: Conversion) -> dict[str, Any]:
     """What `convert --json` prints."""
     body: dict[str, Any] = (
         {
             "verdict": "not verified",
-            "facts": {n: fact(f) for n, f in c.part.model.all_facts.items()},
+            "facts": {n: fact(f) for n, f in c.facts.items()},
         }
         if c.verdict is None
         else verdict(c.verdict)
@@ -195,6 +213,8 @@ def conversion(c: Conversion) -> dict[str, Any]:
             {"layer": e.layer, "how": e.how, "detail": e.detail} for e in c.artifact.expressions
         ],
     }
+    if c.whole is not None:
+        body["whole"] = whole(c.whole)
     body["warnings"] = list(c.warnings)
     body["seconds"] = c.seconds
     return body

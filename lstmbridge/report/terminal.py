@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any
 
+import numpy as np
+
 from lstmbridge.contracts import (
     Conversion,
     Ignored,
@@ -19,6 +21,7 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
+from lstmbridge.graph.whole import Port
 from lstmbridge.model.blocks import (
     Attachment,
     Bidirectional,
@@ -283,11 +286,42 @@ def verdict(v: Verdict) -> str:
     return "\n".join(fitted(lines))
 
 
+def _stack(part: Part) -> str:
+    layers = _plural(len(part.model.layers), "layer")
+    return f"{part.name or '(no scope)'}: {layers}, {part.dialect}"
+
+
+def _port(port: Port) -> str:
+    """``frames (?, ?, 40) float32``."""
+    axes = (
+        "?" if port.shape is None else ", ".join("?" if n is None else str(n) for n in port.shape)
+    )
+    return f"{port.name} ({axes}) {port.dtype.name}"
+
+
+def _whole(c: Conversion) -> list[str]:
+    """Inputs, outputs, what inference fixes and the stacks of a whole model."""
+    if c.whole is None:
+        return []
+    whole = c.whole
+    stacks = [
+        f"{place.name} ({_plural(len(place.model.layers), 'layer')})" for place in whole.places
+    ]
+    lines = [
+        "whole model",
+        *(f"  input   {_port(port)}" for port in whole.inputs),
+        *(f"  output  {_port(port)}" for port in whole.outputs),
+        *(
+            f"  fixed   {s.name} = {np.asarray(s.value).tolist()}  ({s.why})"
+            for s in whole.settings
+        ),
+    ]
+    return [*lines, *([f"  recurrent stacks: {', '.join(stacks)}"] if stacks else [])]
+
+
 def conversion(c: Conversion, *, verbose: bool = False) -> str:
     """What `convert` prints."""
-    name = c.part.name or "(no scope)"
-    layers = c.part.model.layers
-    lines = [f"{name}: {_plural(len(layers), 'layer')}, {c.part.dialect}"]
+    lines = _whole(c) if c.part is None else [_stack(c.part)]
     hows: dict[tuple[str, str], list[str]] = {}
     for e in c.artifact.expressions:
         hows.setdefault((e.how, e.detail), []).append(e.layer)

@@ -29,9 +29,9 @@ _PART = re.compile(r"(?P<whole>.+)/part_(?P<number>\d+)")
 class Weights:
     """The numbers of a graph's variables, from the source, in float64."""
 
-    def __init__(self, graph: Graph, tensors: Mapping[str, TensorRef], part: Part) -> None:
+    def __init__(self, graph: Graph, tensors: Mapping[str, TensorRef]) -> None:
         self._graph = graph
-        self._tensors = {**tensors, **part.graph_weights}
+        self._tensors = tensors
 
     def __call__(self, op: Op) -> Array:
         """The numbers of one variable. Errors: NotRecognised where the source lacks it."""
@@ -135,7 +135,7 @@ class GraphRuntime:
                 "the graph was not asked about every layer of the stack", where=self.name
             )
         backward = {layer.name for layer in subject.layers if layer.direction == "bw"}
-        weights = Weights(self._graph, self._tensors, self._part)
+        weights = Weights(self._graph, {**self._tensors, **self._part.graph_weights})
         try:
             circuit = circuit_of(self._graph, cells, backward, weights)
             for batch, steps in _SHAPES:

@@ -22,6 +22,7 @@ from lstmbridge.sources.bundle_v2 import open_bundle
 from lstmbridge.sources.files import MappedFile, read_start, sha256_of
 from lstmbridge.sources.messages import parse, parse_text
 from lstmbridge.sources.metagraph import ConstTensor, graph_of_message, producer_of_message
+from lstmbridge.sources.restored import keys_of_variables
 
 FROZEN = "TensorFlow frozen graph"
 SAVED_MODEL = "TensorFlow SavedModel"
@@ -249,7 +250,7 @@ def _saved_model(path: Path, message: Any) -> GraphSource:
     mapped: Sequence[MappedFile] = ()
     if index.is_file():
         bundle = open_bundle(index, index.with_name("variables"))
-        tensors.update(bundle.tensors)
+        tensors.update(_by_graph_names(graph, bundle.tensors))
         mapped = tuple(bundle.files)
     else:
         tensors = _constants(graph)
@@ -263,6 +264,14 @@ def _saved_model(path: Path, message: Any) -> GraphSource:
     return GraphSource(
         path.parent, SAVED_MODEL, graph, tensors, mapped=mapped, signature=_signature(meta)
     )
+
+
+def _by_graph_names(graph: Graph, stored: Mapping[str, TensorRef]) -> dict[str, TensorRef]:
+    """The variables by the names that the graph has for them; others by their keys."""
+    keys = {n: key for n, key in keys_of_variables(graph).items() if n not in stored}
+    named = {name: stored[key] for name, key in keys.items() if key in stored}
+    taken = set(keys.values())
+    return {**{key: t for key, t in stored.items() if key not in taken}, **named}
 
 
 def _served(path: Path, message: Any) -> Any:

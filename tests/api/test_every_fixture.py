@@ -84,7 +84,7 @@ def test_the_onnx_file_gives_what_tensorflow_gave(name: str, case: Any, tmp_path
     assert done.verdict.outcome is Outcome.PASS, done.verdict.reasons
     got = run_onnx(tmp_path / "m.onnx", one)
     assert set(got) == {spec.name for spec in done.artifact.signature.outputs}
-    limits = allowed(one, done.part.model, set(got))
+    limits = allowed(one, done.stack.model, set(got))
     for output, value in got.items():
         worst = np.max(np.abs(value.astype(np.float64) - recorded(one, output)))
         assert worst <= limits[output], f"{output} is off by {worst}, {limits[output]} is rounding"
@@ -115,7 +115,7 @@ def test_the_pytorch_module_gives_what_tensorflow_gave(
     feeds = {k: v.to(dtype) if v.is_floating_point() else v for k, v in feeds.items()}
     with torch.inference_mode():
         got = {k: v.to(torch.float64).numpy() for k, v in module(**feeds).items()}
-    limits = allowed(one, done.part.model, set(got))
+    limits = allowed(one, done.stack.model, set(got))
     for output, value in got.items():
         worst = np.max(np.abs(value - recorded(one, output)))
         assert worst <= limits[output], f"{output} is off by {worst}, {limits[output]} is rounding"
@@ -132,7 +132,7 @@ def test_with_the_graph_beside_it_no_flag_is_needed(name: str, case: Any, tmp_pa
     )
     assert done.verdict.outcome is Outcome.PASS, done.verdict.reasons
     got = run_onnx(tmp_path / "m.onnx", one)
-    limits = allowed(one, done.part.model, set(got))
+    limits = allowed(one, done.stack.model, set(got))
     for output, value in got.items():
         worst = np.max(np.abs(value.astype(np.float64) - recorded(one, output)))
         assert worst <= limits[output], f"{output} is off by {worst}, {limits[output]} is rounding"

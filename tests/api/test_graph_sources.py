@@ -14,7 +14,7 @@ from lstmbridge import api
 from lstmbridge.adapters.adapter import recognise
 from lstmbridge.cli import main
 from lstmbridge.contracts import Hints, Outcome, TargetOptions
-from lstmbridge.errors import CannotExpress, SourceUnreadable
+from lstmbridge.errors import SourceUnreadable
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.facts import Fact
 from lstmbridge.runtimes.graph import GraphRuntime
@@ -102,18 +102,23 @@ def test_a_graph_that_was_told_to_be_ignored_is_not_run(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["frozen-stack", "saved-tagger"])
-def test_a_declared_model_is_not_cut_to_its_stack_unasked(case, tmp_path):
-    with pytest.raises(CannotExpress, match="whole model") as caught:
-        api.convert(source_of(case), to="onnx", output=tmp_path / "a.onnx")
-    assert "--stack-only" in caught.value.advice
-    assert not list(tmp_path.iterdir())
+def test_a_declared_model_is_converted_whole_unless_its_stack_is_asked_for(case, tmp_path):
+    whole = api.convert(source_of(case), to="onnx", output=tmp_path / "a.onnx")
+    assert whole.part is None
+    assert [port.name for port in whole.whole.outputs] == sorted(
+        spec.name for spec in whole.artifact.signature.outputs
+    )
+    stack = api.convert(source_of(case), to="onnx", output=tmp_path / "b.onnx", stack_only=True)
+    assert stack.whole is None
+    assert stack.stack.model.layers
 
 
-def test_the_command_line_cuts_with_stack_only_and_refuses_without(tmp_path):
+def test_the_command_line_cuts_with_stack_only(tmp_path):
     arguments = ["convert", str(source_of("frozen-stack")), "--to", "onnx"]
     target = ["-o", str(tmp_path / "a.onnx")]
-    assert CliRunner().invoke(main, [*arguments, *target]).exit_code == 7
-    assert CliRunner().invoke(main, [*arguments, *target, "--stack-only"]).exit_code == 0
+    ran = CliRunner().invoke(main, [*arguments, *target, "--stack-only"])
+    assert ran.exit_code == 0
+    assert "whole model" not in ran.output
     assert (tmp_path / "a.onnx").is_file()
 
 

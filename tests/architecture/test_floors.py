@@ -27,6 +27,8 @@ FLOORS = {
     "report": 5,
     "registry": 5,
     "subjects": 5,
+    "whole_models": 5,
+    "written": 5,
     "api": 6,
     "golden": 6,
     "diagnose": 6,

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Artifact, Ledger, TargetOptions
+from lstmbridge.contracts import Artifact, Ledger, LedgerReport, TargetOptions
 from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
 from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 
 DEFAULT_OPSET = 17
+PREFIX_WRITER = "lstmbridge.version"
+"""Metadata by which our own files are known."""
 OPSETS = (11, 28)
 """The opsets that are tested, each with ONNX Runtime; 11 is the first with every operator used."""
 LOWEST_IR = 4
@@ -92,6 +94,29 @@ class OnnxTarget:
             beside=written.beside,
             sha256=written.sha256,
         )
+
+    def account_for(self, artifact: Artifact, whole: Whole) -> LedgerReport:
+        """What the file holds, against the layout that `whole` asks for.
+
+        Raises:
+            SourceUnreadable: the file is not ONNX.
+        """
+        from lstmbridge.targets.onnx.reading import open_onnx
+        from lstmbridge.targets.onnx.whole.accounts import accounts
+        from lstmbridge.targets.onnx.whole.plan import plan_whole
+
+        file = open_onnx(artifact.path)
+        if file is None:
+            raise SourceUnreadable(
+                f"{artifact.path.name} is no ONNX file",
+                expected="the file that this target wrote",
+                where=str(artifact.path),
+            )
+        versions = [o.version for o in file.proto.opset_import if o.domain in {"", "ai.onnx"}]
+        options = TargetOptions(opset=versions[0] if versions else None, dtype=artifact.precision)
+        if PREFIX_WRITER not in {one.key for one in file.proto.metadata_props}:
+            return LedgerReport(0, unreadable="lstmbridge did not write it")
+        return accounts(file, plan_whole(whole, options.opset or DEFAULT_OPSET, options))
 
     def read(self, path: Path) -> Artifact | None:
         """Describe an ONNX file; None when `path` is not one. Weights are not read.

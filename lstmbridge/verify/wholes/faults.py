@@ -1,0 +1,188 @@
+"""Mistakes that a conversion of a whole model could make, each planted in the reference.
+
+Those of every recognised stack are the stack's own (`verify.faults`): the stack's wrong outputs
+take the place of the right ones, and the graph goes on from there. Around the stacks, operations
+are left out, given their operands in the other order or exchanged for their neighbours, and
+weights are dropped, transposed or exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lstmbridge.gates import Array
+from lstmbridge.graph.network import Op
+from lstmbridge.graph.ops import OPS
+from lstmbridge.graph.trace import VARIABLES
+from lstmbridge.graph.whole import Place, Whole
+from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
+from lstmbridge.verify.faults import Fault, planted_faults
+from lstmbridge.verify.wholes.paths import operations_around
+
+MOST_OF_A_KIND = 3
+"""Mistakes of one kind that are planted: the first, the last and the middle one of the path."""
+
+Wrong = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFault:
+    """One wrong model: its name, and how it is run on widened feeds."""
+
+    name: str
+    run: Wrong
+
+
+Meaning = Callable[[Any, Op, Sequence[Any]], Sequence[Any]]
+
+
+def _left_out(_w: Any, _op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    return [args[0]]
+
+
+def _swapped(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    return OPS[op.kind](w, op, [args[1], args[0], *args[2:]])
+
+
+def _branches_swapped(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    return OPS[op.kind](w, op, [args[0], args[2], args[1]])
+
+
+def _parts_reversed(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    *parts, axis = args
+    if len({np.shape(part) for part in parts}) != 1 or len(parts) < 2:
+        raise ValueError("parts of different widths cannot be exchanged unseen")
+    return OPS[op.kind](w, op, [*reversed(parts), axis])
+
+
+def _next_row(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    rows = np.shape(args[0])[0]
+    return OPS[op.kind](w, op, [args[0], (np.asarray(args[1]) + 1) % rows, *args[2:]])
+
+
+def _as(kind: str) -> Meaning:
+    def define(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+        return OPS[kind](w, replace(op, kind=kind), args)
+
+    return define
+
+
+_LEFT_OUT = (
+    *("Add", "AddV2", "BiasAdd", "Elu", "Exp", "LeakyRelu", "Log", "LogSoftmax", "Mul", "Relu"),
+    *("Relu6", "ReverseSequence", "ReverseV2", "Rsqrt", "Selu", "Sigmoid", "Softmax"),
+    *("Softplus", "Softsign", "Sqrt", "Square", "Tanh", "Transpose"),
+)
+_NEIGHBOURS = (
+    *(("ArgMax", "ArgMin"), ("Greater", "GreaterEqual"), ("Less", "LessEqual")),
+    *(("Max", "Min"), ("Maximum", "Minimum"), ("Mean", "Sum")),
+)
+_MISTAKES: Mapping[str, tuple[str, Meaning]] = {
+    **dict.fromkeys(_LEFT_OUT, ("left out", _left_out)),
+    **dict.fromkeys(("FloorDiv", "RealDiv", "Sub"), ("operands exchanged", _swapped)),
+    **dict.fromkeys(("Select", "SelectV2"), ("branches exchanged", _branches_swapped)),
+    **dict.fromkeys(("Gather", "GatherV2"), ("indices off by one", _next_row)),
+    **{one: (f"taken for {other}", _as(other)) for one, other in _NEIGHBOURS},
+    **{other: (f"taken for {one}", _as(one)) for one, other in _NEIGHBOURS},
+    "ConcatV2": ("parts reversed", _parts_reversed),
+}
+"""Operation -> how it may be converted wrongly."""
+
+
+def whole_faults(whole: Whole) -> list[WholeFault]:
+    """The mistakes to plant in `whole`, those of its stacks first."""
+    around = operations_around(whole)
+    return [
+        *(fault for place in whole.places for fault in _of_place(whole, place)),
+        *_of_weights(whole, [op for op in around if op.kind in VARIABLES]),
+        *_of_operations(whole, [op for op in around if op.kind in _MISTAKES]),
+    ]
+
+
+def _few(found: Sequence[Op]) -> list[Op]:
+    """The first, the middle and the last."""
+    if len(found) <= MOST_OF_A_KIND:
+        return list(found)
+    return [found[0], found[len(found) // 2], found[-1]]
+
+
+def _of_operations(whole: Whole, found: Sequence[Op]) -> Iterator[WholeFault]:
+    kinds: dict[str, list[Op]] = {}
+    for op in found:
+        kinds.setdefault(op.kind, []).append(op)
+    for kind, ops in kinds.items():
+        for op in _few(ops):
+            what, meaning = _MISTAKES[kind]
+            wrong = replace(whole, program=replace(whole.program, defines={op.name: meaning}))
+            yield WholeFault(f"{kind} {op.name} {what}", wrong.run)
+
+
+def _of_weights(whole: Whole, variables: Sequence[Op]) -> Iterator[WholeFault]:
+    for op in variables:
+        numbers = whole.program.weights(op)
+        if numbers.ndim == 2 and numbers.shape[0] == numbers.shape[1] > 1:
+            yield _with_weight(whole, op, numbers.T, "transposed")
+        if numbers.size > 1:
+            yield _with_weight(whole, op, np.zeros_like(numbers), "dropped")
+
+
+def _with_weight(whole: Whole, op: Op, numbers: Array, what: str) -> WholeFault:
+    right = whole.program.weights
+
+    def weights(asked: Op) -> Array:
+        return numbers if asked.name == op.name else right(asked)
+
+    wrong = replace(whole, program=replace(whole.program, weights=weights))
+    return WholeFault(f"weight {op.name} {what}", wrong.run)
+
+
+def _of_place(whole: Whole, place: Place) -> Iterator[WholeFault]:
+    fed = [INPUTS, *(layer.initial_name(s) for layer in place.model.layers
+                     for s in layer.cell.state_sizes)]  # fmt: skip
+    fed += [SEQUENCE_LENGTH] if place.lengths is not None else []
+    for fault in planted_faults(place.model, fed):
+        if not fault.idle:
+            yield WholeFault(f"{place.name}: {fault.name}", _wrong_stack(whole, place, fault))
+
+
+def _wrong_stack(whole: Whole, place: Place, fault: Fault) -> Wrong:
+    """The model whose stack is run by a fault in place of the graph."""
+
+    def run(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        got = whole.program.run(whole.fed(feeds), set(place.takes), most=whole.most)
+        if place.step_sources:
+            x = np.stack([got[tensor] for tensor in place.step_sources], axis=1)
+        else:
+            x = got[place.source]
+            x = x.transpose(1, 0, 2) if place.time_major else x
+        stack = {INPUTS: x}
+        if place.lengths is not None:
+            stack[SEQUENCE_LENGTH] = got[place.lengths]
+        for layer in place.model.layers:
+            for state in layer.cell.state_sizes:
+                if (layer.name, state) in place.initial:
+                    value = got[place.initial[layer.name, state]]
+                    stack[layer.initial_name(state)] = value
+        wrong = fault.run(stack)
+        return whole.go_on(feeds, _handed_on(place, wrong))
+
+    return run
+
+
+def _handed_on(place: Place, outputs: Mapping[str, Array]) -> dict[tuple[str, int], Array]:
+    """What the stack gives, at the tensors where the graph reads it."""
+    sequence = outputs[OUTPUTS]
+    given = {tensor: sequence[:, k] for k, tensor in enumerate(place.step_outputs)}
+    if place.outputs:
+        if place.outputs_time_major:
+            sequence = sequence.transpose(1, 0, 2)
+        parts = np.split(sequence, len(place.outputs), axis=-1)
+        given |= dict(zip(place.outputs, parts, strict=True))
+    for layer in place.model.layers:
+        for state in layer.cell.state_sizes:
+            for tensor in place.finals.get((layer.name, state), ()):
+                given[tensor] = outputs[layer.state_name(state)]
+    return given

@@ -1,0 +1,217 @@
+"""Trials of a whole model: probes, the graph's answers, and the mistakes they would show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lstmbridge.arrays import UNIT_ROUNDING
+from lstmbridge.contracts import FaultReport, Outputs, Progress, TensorSpec
+from lstmbridge.errors import LstmBridgeError, UsageError
+from lstmbridge.gates import Array
+from lstmbridge.graph.whole import Whole
+from lstmbridge.verify.compare import ratio_of
+from lstmbridge.verify.options import VerifyOptions
+from lstmbridge.verify.probes import Probe
+from lstmbridge.verify.trials import MARGIN, Trial
+from lstmbridge.verify.wholes.faults import WholeFault, whole_faults
+from lstmbridge.verify.wholes.feeding import (
+    Recipe,
+    own_probe,
+    recipe_of,
+    seeded,
+    stronger,
+    widened,
+)
+from lstmbridge.verify.wholes.reference import Answer, answer
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What one precision is judged by.
+
+    Attributes:
+        doubts: why some of it proves nothing.
+    """
+
+    answers: tuple[Answer, ...]
+    faults: FaultReport
+    doubts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def design(
+    whole: Whole,
+    specs: tuple[TensorSpec, ...],
+    precision: str,
+    options: VerifyOptions,
+    report: Progress,
+) -> Trials:
+    """Probes that the graph can be run on, its answers, and the mistakes they would show."""
+    nothing = FaultReport(0, 0)
+    answers: list[Answer] = []
+    remarks: list[str] = []
+    recipe, doubt = _recipe(whole, options)
+    probes = [] if recipe is None else [p for _, p in seeded(whole, recipe, options)]
+    if options.data is not None:
+        probes.append(_own(whole, specs, options))
+    for k, probe in enumerate(probes):
+        report("oracle", k, len(probes))
+        try:
+            answers.append(answer(whole, probe, precision, options))
+        except LstmBridgeError as error:
+            remarks.append(
+                f"probe {probe.name}: the source itself cannot be run on it: {error.read}"
+            )
+    report("oracle", len(probes), len(probes))
+    finite = [a for a in answers if _finite(a.trial)]
+    if not finite:
+        reason = doubt or "the source itself does not stay finite on any probe"
+        return Trials((), nothing, (f"nothing could be fed: {reason}; give --data FILE",), ())
+    louder = [] if recipe is None else [p for _, p in stronger(whole, recipe, options)]
+    patient = replace(whole, most=_patience(whole, [a.trial.probe for a in finite]))
+    faults = _seen(patient, finite, precision, options, louder, report)
+    undecided = {name for one in finite for name in one.undecided}
+    decided = {n for one in finite for n in one.trial.expected if n not in one.undecided}
+    doubts = [
+        f"output {name}: rounding alone decides what comes out, nothing was proved"
+        for name in sorted(undecided - decided)
+    ]
+    if doubt:
+        doubts.append(f"no probe of our own could be fed: {doubt}")
+    remarks += [
+        f"{a.trial.probe.name}: rounding alone decides part of what comes out; there, only "
+        "what it leaves was compared"
+        for a in finite
+        if a.trial.chaotic
+    ]
+    return Trials(tuple(finite), faults, tuple(doubts), tuple(remarks))
+
+
+def _recipe(whole: Whole, options: VerifyOptions) -> tuple[Recipe | None, str]:
+    try:
+        return recipe_of(whole, options.seed), ""
+    except ValueError as error:
+        return None, "" if options.data is not None else str(error)
+
+
+def _own(whole: Whole, specs: tuple[TensorSpec, ...], options: VerifyOptions) -> Probe:
+    try:
+        return own_probe(whole, specs, options.data or {})
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            str(error), expected="every input of the model, by its name", where="--data"
+        ) from error
+
+
+def _finite(trial: Trial) -> bool:
+    return all(bool(np.isfinite(v).all()) for v in trial.expected.values() if v.dtype.kind == "f")
+
+
+def _seen(  # noqa: PLR0917
+    whole: Whole,
+    answers: Sequence[Answer],
+    precision: str,
+    options: VerifyOptions,
+    louder: Sequence[Probe],
+    report: Progress,
+) -> FaultReport:
+    """Run every mistake on one probe after the other until it stands out."""
+    trials = sorted((a.trial for a in answers), key=_cost)
+    faults = whole_faults(whole)
+    found: dict[str, tuple[float, float]] = {}
+    for k, fault in enumerate(faults):
+        report("faults", k, len(faults))
+        far = _departure(fault, trials)
+        if far is not None:
+            found[fault.name] = far
+    missed = [f for f in faults if f.name in found and found[f.name][0] <= MARGIN]
+    missed = [f for f in missed if found[f.name][1] > _still(precision)]
+    if missed and louder:
+        extra = []
+        for probe in louder:
+            try:
+                extra.append(answer(whole, probe, precision, options).trial)
+            except LstmBridgeError:  # noqa: PERF203 - the graph may not take this size
+                continue
+        extra = [trial for trial in extra if _finite(trial)]
+        for fault in missed:
+            far = _departure(fault, extra)
+            if far is not None:
+                old = found[fault.name]
+                found[fault.name] = (max(old[0], far[0]), max(old[1], far[1]))
+    report("faults", len(faults), len(faults))
+    return _reported(found, precision)
+
+
+def _patience(whole: Whole, probes: Sequence[Probe]) -> int:
+    """Steps that a loop may take before it counts as one that a mistake made endless."""
+    most = 64
+    while most < whole.most:
+        bounded = replace(whole, most=most)
+        try:
+            for probe in probes:
+                bounded.run(widened(probe.feeds))
+        except LstmBridgeError:
+            most *= 4
+        else:
+            break
+    return most
+
+
+def _cost(trial: Trial) -> int:
+    return sum(int(a.size) for a in trial.probe.feeds.values())
+
+
+def _departure(fault: WholeFault, trials: Sequence[Trial]) -> tuple[float, float] | None:
+    """(times what is allowed, times the noise floor); None where it cannot be run at all."""
+    ratio = floor = 0.0
+    ran = False
+    for trial in trials:
+        try:
+            with np.errstate(all="ignore"):
+                wrong = fault.run(widened(trial.probe.feeds))
+        except LstmBridgeError:
+            continue
+        ran = True
+        ratio = max(ratio, _far(wrong, trial.expected, trial.allowed))
+        floor = max(floor, _far(wrong, trial.expected, trial.floor))
+        if ratio > 5 * MARGIN:
+            break
+    return (ratio, floor) if ran else None
+
+
+def _far(wrong: Outputs, right: Outputs, allowed: Mapping[str, Array]) -> float:
+    worst = 0.0
+    for name, values in right.items():
+        other = np.asarray(wrong[name])
+        if other.shape != values.shape:
+            return float("inf")
+        if not values.size:
+            continue
+        off = np.abs(other.astype(np.float64) - values.astype(np.float64))
+        worst = max(worst, float(ratio_of(off, np.broadcast_to(allowed[name], off.shape)).max()))
+    return worst
+
+
+def _still(precision: str) -> float:
+    """A mistake that moves nothing by more than float64's rounding is none on these weights."""
+    return 16.0 * UNIT_ROUNDING["float64"] / UNIT_ROUNDING[precision]
+
+
+def _reported(found: Mapping[str, tuple[float, float]], precision: str) -> FaultReport:
+    same = [name for name, (_, floor) in found.items() if floor <= _still(precision)]
+    ratios = {name: ratio for name, (ratio, _) in found.items() if name not in same}
+    caught = {name: ratio for name, ratio in ratios.items() if ratio > MARGIN}
+    missed = tuple(name for name in ratios if name not in caught)
+    return FaultReport(
+        planted=len(ratios),
+        caught=len(caught),
+        indistinguishable=tuple(same),
+        missed=missed,
+        weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
+        caught_names=tuple(caught),
+        ratios=ratios,
+    )

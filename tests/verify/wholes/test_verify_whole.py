@@ -1,0 +1,193 @@
+"""A whole model's verdict: honest runtimes pass, every planted mistake fails, silence never passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmbridge.contracts import (
+    Artifact,
+    Hints,
+    LedgerReport,
+    Outcome,
+    RuntimeInfo,
+    Signature,
+    TensorSpec,
+)
+from lstmbridge.errors import NotRecognised, RuntimeUnavailable, UsageError
+from lstmbridge.sources import open_source
+from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.wholes import verify_whole
+from lstmbridge.verify.wholes.faults import whole_faults
+from lstmbridge.verify.wholes.feeding import recipe_of, widened
+from lstmbridge.verify.wholes.reference import rounded
+from lstmbridge.whole_models import whole_from
+
+FOLDER = Path(__file__).resolve().parents[3] / "fixtures" / "graphs"
+MODELS = {
+    "classifier": FOLDER / "frozen-classifier" / "frozen.pb",
+    "translator": FOLDER / "frozen-translator" / "frozen.pb",
+    "tagger": FOLDER / "saved-tagger" / "saved_model",
+}
+
+
+def whole_of(name):
+    with_source = open_source(MODELS[name])
+    whole, _ = whole_from(with_source, Hints())
+    return whole
+
+
+class Session:
+    """What an artifact computes, said by a function of widened feeds."""
+
+    precision = "float32"
+    device = "cpu"
+
+    def __init__(self, compute):
+        self._compute = compute
+
+    def run(self, feeds):
+        return self._compute(widened(feeds))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+class Runtime:
+    name = "stand-in"
+    runs = "onnx"
+
+    def __init__(self, compute):
+        self._compute = compute
+
+    def info(self):
+        return RuntimeInfo(self.name, available=True, version="1")
+
+    def open(self, _artifact):
+        if self._compute is None:
+            raise RuntimeUnavailable("not today", where=self.name)
+        return Session(self._compute)
+
+
+def stored(whole, outputs):
+    """Outputs in the ports' dtypes, as a runtime gives them."""
+    dtypes = {port.name: port.dtype for port in whole.outputs}
+    return {name: np.asarray(a).astype(dtypes[name]) for name, a in outputs.items()}
+
+
+def artifact_of(whole):
+    def specs(ports):
+        return tuple(TensorSpec(p.name, ("n",) * len(p.shape or ()), p.dtype) for p in ports)
+
+    signature = Signature(specs(whole.inputs), specs(whole.outputs))
+    return Artifact(Path("model.onnx"), "onnx", signature, "float32")
+
+
+def verdict_of(whole, compute, **options):
+    return verify_whole(
+        whole,
+        [(Runtime(compute), artifact_of(whole))],
+        options=VerifyOptions(**options),
+        ledgers={"model.onnx": LedgerReport(1)},
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_runtime_that_rounds_as_float32_does_passes(name):
+    whole = whole_of(name)
+    honest = rounded(whole, "float32", seed=12345)
+    found = verdict_of(whole, lambda feeds: stored(whole, honest.run(feeds)))
+    assert found.outcome is Outcome.PASS, found.reasons
+    assert found.faults.planted > 15
+    assert found.comparisons > 100
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_mistake_that_was_said_to_be_caught_never_passes(name):
+    whole = whole_of(name)
+    honest = verdict_of(whole, lambda feeds: stored(whole, whole.run(feeds)))
+    faults = {fault.name: fault for fault in whole_faults(replace(whole, most=500))}
+    caught = honest.faults.caught_names
+    assert caught
+    # they differ much: a few of each model stand for all
+    for fault_name in caught[:: max(1, len(caught) // 5)]:
+
+        def compute(feeds, run=faults[fault_name].run):
+            try:
+                return stored(whole, run(feeds))
+            except NotRecognised as error:
+                raise RuntimeUnavailable(error.read, where="stand-in") from error
+
+        found = verdict_of(whole, compute)
+        assert found.outcome is Outcome.FAIL, fault_name
+
+
+def test_a_runtime_that_is_not_there_proves_nothing():
+    found = verdict_of(whole_of("tagger"), None)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "no runtime ran model.onnx" in found.reasons
+
+
+def test_a_missing_output_fails():
+    whole = whole_of("tagger")
+
+    def one_only(feeds):
+        return {"logits": stored(whole, whole.run(feeds))["logits"]}
+
+    found = verdict_of(whole, one_only)
+    assert found.outcome is Outcome.FAIL
+    assert "probabilities" in found.reasons[0]
+
+
+def test_nan_in_place_of_numbers_fails():
+    whole = whole_of("tagger")
+
+    def broken(feeds):
+        return {k: np.full_like(v, np.nan) for k, v in stored(whole, whole.run(feeds)).items()}
+
+    assert verdict_of(whole, broken).outcome is Outcome.FAIL
+
+
+def test_words_are_probed_within_the_vocabulary_and_not_only_by_two_of_them():
+    whole = whole_of("tagger")
+    recipe = recipe_of(whole, seed=0)
+    rows = next(
+        np.shape(whole.program.weights(op))[0]
+        for op in whole.program.tracer.network.ops.values()
+        if "embedding" in op.name and op.kind in {"VariableV2", "VarHandleOp"}
+    )
+    assert rows // 2 < recipe.bounds["words"] <= rows
+
+
+def test_the_users_own_feeds_join_the_probes():
+    whole = whole_of("classifier")
+    data = {"frames": np.ones((2, 5, 3), np.float32)}
+    seen = []
+
+    def compute(feeds):
+        seen.append(feeds["frames"].shape)
+        return stored(whole, whole.run(feeds))
+
+    assert verdict_of(whole, compute, data=data).outcome is Outcome.PASS
+    assert (2, 5, 3) in seen
+
+
+def test_feeds_that_lack_an_input_are_refused():
+    with pytest.raises(UsageError, match="frames"):
+        verdict_of(whole_of("classifier"), None.__class__, data={"other": np.ones(2)})
+
+
+def test_a_tolerance_stands_in_for_the_noise_floor_only_where_numbers_are_floating():
+    whole = whole_of("classifier")
+
+    def off(feeds):
+        return {k: v + np.float32(1e-3) for k, v in stored(whole, whole.run(feeds)).items()}
+
+    assert verdict_of(whole, off).outcome is Outcome.FAIL
+    assert verdict_of(whole, off, tolerance=2e-3).outcome is not Outcome.FAIL
