@@ -7,6 +7,14 @@ floor), by PyTorch, and by a builder of ONNX nodes. Nothing here knows a cell or
 
 from lstmbridge.arrays.namespace import ACTIVATIONS, Namespace, activation
 from lstmbridge.arrays.numpy64 import Float64
-from lstmbridge.arrays.rounding import UNIT_ROUNDING, Rounding
+from lstmbridge.arrays.rounding import SMALLEST_NORMAL, UNIT_ROUNDING, Rounding
 
-__all__ = ["ACTIVATIONS", "UNIT_ROUNDING", "Float64", "Namespace", "Rounding", "activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "SMALLEST_NORMAL",
+    "UNIT_ROUNDING",
+    "Float64",
+    "Namespace",
+    "Rounding",
+    "activation",
+]

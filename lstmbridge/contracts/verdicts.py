@@ -92,7 +92,8 @@ class FaultReport:
     `planted` = `caught` + `missed`; a fault that moves nothing on these weights (a zero bias
     dropped) is `indistinguishable` and not among the planted. `weakest` is the fault that was
     caught by least: its name, and its departure as a multiple of what is allowed. `ratios` has
-    that multiple for each planted fault; where it is large, "at least".
+    that multiple for each planted fault; where it is large, "at least". `drowned` names those of
+    the indistinguishable that do change something, by less than rounding does.
     """
 
     planted: int
@@ -102,6 +103,7 @@ class FaultReport:
     weakest: tuple[str, float] | None = None
     caught_names: tuple[str, ...] = ()
     ratios: Mapping[str, float] = field(default_factory=dict)
+    drowned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def compare(
 
 def ratio_of(off: Array, allowed: Array) -> Array:
     """off / allowed; 0 where `off` is 0, infinite where nothing is allowed, or where NaN."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratios = np.asarray(off / allowed)
     ratios = np.where(off == 0.0, 0.0, ratios)
     return np.where(np.isfinite(ratios), ratios, np.inf)
@@ -83,8 +83,9 @@ def _incomparable(actual: Array, expected: Array, dtype: np.dtype[Any] | None) -
         return f"shape {actual.shape}, expected {expected.shape}"
     if dtype is not None and actual.dtype != dtype:
         return f"dtype {actual.dtype}, expected {dtype}"
-    if expected.dtype.kind in "iub":
-        same = actual.dtype.kind in ("b" if expected.dtype.kind == "b" else "iu")
+    kind = expected.dtype.kind
+    if kind in "iub":
+        same = actual.dtype.kind in ("b" if kind == "b" else "iu")
         return "" if same else f"dtype {actual.dtype}, expected whole numbers or booleans"
     # NumPy counts bfloat16 among the voids
     if actual.dtype.kind != "f" and actual.dtype != np.dtype(ml_dtypes.bfloat16):

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from lstmbridge.contracts import Feeds, TensorSpec
@@ -31,6 +33,10 @@ DEFAULT_BATCH = 4
 DEFAULT_STEPS = 48
 MIDDLE_STEPS = 10
 _LEAST_STEPS = 12
+_LOUD = 64.0
+"""Times the lively amplitude: past every clip that changes what a sigmoid gives in float32."""
+_WINDABLE = 101.0
+"""A clip beyond this is not wound up to."""
 _CHEAP = 4_000_000
 """Weights of a network whose steps cost nothing worth saving."""
 
@@ -121,8 +127,11 @@ def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> 
     recipes = [
         Recipe(batch, MIDDLE_STEPS, strength=8.0, constant=True, state_strength=8.0),
         Recipe(batch, MIDDLE_STEPS, strength=0.125, ragged=True, state_strength=0.25),
-        Recipe(batch, 2, strength=4.0, state_strength=4.0),
+        Recipe(2 * batch, 2, strength=4.0, ragged=True, state_strength=4.0),
         Recipe(batch, 3 * MIDDLE_STEPS, strength=2.0, constant=True),
+        Recipe(2 * batch, 4, strength=_LOUD, ragged=True, state_strength=_LOUD),
+        Recipe(batch, MIDDLE_STEPS, strength=1 / _LOUD, ragged=True),
+        *_winding(model, batch),
     ]
     return _make(model, specs, options.seed, recipes, first=100)
 
@@ -136,6 +145,17 @@ def other_size(
         return None
     recipe = Recipe(batch, steps, ragged=True)
     return _make(model, specs, options.seed, [recipe], first=200)[0]
+
+
+def _winding(model: Model, batch: int) -> list[Recipe]:
+    """A probe long enough to wind a cell up to its clip, by less than 1 at each step."""
+    clips = [layer.cell.facts["cell_clip"].value for layer in model.layers
+             if "cell_clip" in layer.cell.facts]  # fmt: skip
+    steps = [int(2.0 * clip) for clip in clips if clip is not None and clip < _WINDABLE]
+    if not steps:
+        return []
+    # by chance: few of the units have both gates open under one constant input
+    return [Recipe(max(batch, 24), max(*steps, MIDDLE_STEPS), strength=16.0, constant=True)]
 
 
 def _make(
@@ -178,8 +198,16 @@ def _cook(
         else:
             size = (0.8 if spec.name.endswith("_h") else 1.6) * recipe.state_strength
             values = random.uniform(-size, size, (recipe.batch, int(spec.shape[1])))
-        feeds[spec.name] = frozen(values.astype(spec.dtype))
+        feeds[spec.name] = frozen(_within(values, spec.dtype).astype(spec.dtype))
     return Probe(_name(recipe, feeds), feeds)
+
+
+def _within(values: Array, dtype: np.dtype[Any]) -> Array:
+    """The values, none too large for a quarter of what `dtype` holds: sums must fit as well."""
+    if np.issubdtype(dtype, np.integer):
+        return values
+    most = float(ml_dtypes.finfo(dtype).max) / 4.0  # type: ignore[no-untyped-call]
+    return np.clip(values, -most, most)
 
 
 def _sequence(

@@ -27,9 +27,15 @@ from lstmbridge.verify.probes import (
     stronger_probes,
 )
 
-MARGIN = 2.0
-"""A fault is caught when it departs by more than this many times what is allowed: a runtime that
-had it, and erred towards the truth by all that is allowed, would still fail."""
+MARGIN = 10.0
+"""A fault is caught when it departs by more than this many times what is allowed."""
+_MARGINS: Mapping[str, float] = {"tf32": 2.0, "float16": 2.0, "bfloat16": 2.0}
+"""Where numbers have 11 bits or fewer, ten times what rounding does is often more than a fault
+can do. Above 2, a runtime that had it and erred towards the truth by all that is allowed would
+still fail."""
+_DROWNED = 1 / 3
+"""Departures below this share of what is allowed are no larger than rounding's own: nothing
+that is computed in this precision can show them."""
 EXPLOSION = 1e4
 """Seeded probes end before outputs are so many times as large as inputs: past that, gates switch
 between exact 0 and 1, and single roundings decide which."""
@@ -70,6 +76,11 @@ class Experiment:
     trials: tuple[Trial, ...]
     faults: FaultReport
     infinite: str = ""
+
+
+def margin_of(precision: str) -> float:
+    """How far a fault must stand above what is allowed in `precision`."""
+    return _MARGINS.get(precision, MARGIN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +212,8 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
         progress("faults", k, len(faults))
         look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
     progress("faults", len(faults), len(faults))
-    open_ = [f for f in faults if not f.idle and seen[f.name].ratio <= MARGIN]
+    margin = margin_of(setting.precision)
+    open_ = [f for f in faults if not f.idle and seen[f.name].ratio <= margin]
     if open_ and setting.options.only_data:
         _could_be_seen(setting, {f: seen[f.name] for f in open_}, look)
     elif open_:
@@ -210,8 +222,8 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
             if not _finite(trial, setting.precision):
                 continue
             for fault in open_:
-                look(fault, seen[fault.name], [trial], until=MARGIN)
-            found = [fault for fault in open_ if seen[fault.name].ratio > MARGIN]
+                look(fault, seen[fault.name], [trial], until=margin)
+            found = [fault for fault in open_ if seen[fault.name].ratio > margin]
             if found:
                 # what it could catch counts only if the runtimes are run on it, too
                 trials.append(trial)
@@ -229,7 +241,7 @@ def _could_be_seen(
         trial = _calm_trial(setting, probe)
         for fault, sighting in open_.items() if _finite(trial, setting.precision) else ():
             elsewhere = _Sighting()
-            look(fault, elsewhere, [trial], until=MARGIN)
+            look(fault, elsewhere, [trial], until=margin_of(setting.precision))
             sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
 
 
@@ -284,8 +296,10 @@ def departure(actual: Outputs, expected: Outputs, allowed: Mapping[str, Array]) 
 def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
     # a fault that moves nothing by more than float64 rounding is no fault on these weights
     still = 16.0 * UNIT_ROUNDING["float64"] / UNIT_ROUNDING[precision]
-    same = [name for name, s in seen.items() if s.floor_ratio <= still]
-    caught = {name: s.ratio for name, s in seen.items() if s.ratio > MARGIN and name not in same}
+    margin = margin_of(precision)
+    drowned = [name for name, s in seen.items() if still < s.floor_ratio <= _DROWNED]
+    same = [name for name, s in seen.items() if s.floor_ratio <= still] + drowned
+    caught = {name: s.ratio for name, s in seen.items() if s.ratio > margin and name not in same}
     missed = [name for name in seen if name not in caught and name not in same]
     return FaultReport(
         planted=len(caught) + len(missed),
@@ -295,6 +309,7 @@ def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
         weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
         caught_names=tuple(caught),
         ratios={name: s.ratio for name, s in seen.items() if name not in same},
+        drowned=tuple(drowned),
     )
 
 
@@ -309,6 +324,7 @@ def merged(reports: Sequence[FaultReport]) -> FaultReport:
         if name not in missed
     ]
     same = {name for report in reports for name in report.indistinguishable}
+    drowned = dict.fromkeys(name for report in reports for name in report.drowned)
     weakest = [report.weakest for report in reports if report.weakest is not None]
     ratios: dict[str, float] = {}
     for report in reports:
@@ -321,4 +337,5 @@ def merged(reports: Sequence[FaultReport]) -> FaultReport:
         weakest=min(weakest, key=lambda item: item[1]) if weakest else None,
         caught_names=tuple(caught),
         ratios=ratios,
+        drowned=tuple(drowned),
     )

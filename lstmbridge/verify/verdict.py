@@ -11,6 +11,7 @@ import numpy as np
 
 from lstmbridge.contracts import (
     Artifact,
+    FaultReport,
     Ledger,
     LedgerReport,
     Progress,
@@ -117,6 +118,7 @@ def verify(
             *_left_out(opened, results, checked),
             *_undecided(experiments),
             *_unclaimed(model, opened, results),
+            *_drowned(faults),
             f"not probed: {NOT_PROBED}",
         ),
         seconds=time.perf_counter() - start,
@@ -227,6 +229,13 @@ def _unclaimed(
         for line in not_claimed(model, s.thing.signature.inputs)
     )
     return list(said)
+
+
+def _drowned(faults: FaultReport) -> list[str]:
+    return [
+        f"{name}: on these weights it would change less than rounding does, on every probe"
+        for name in faults.drowned
+    ]
 
 
 def _left_out(

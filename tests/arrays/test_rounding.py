@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstmbridge.arrays import UNIT_ROUNDING, Float64, Rounding
+from lstmbridge.arrays import SMALLEST_NORMAL, UNIT_ROUNDING, Float64, Rounding
 from lstmbridge.verify.noise import CONSTANT
 
 EXACT = Float64()
@@ -98,3 +98,27 @@ def test_every_function_errs_and_by_little(word):
     off = np.abs(getattr(Rounding("float32", 1), word)(a) - exact)
     unit = UNIT_ROUNDING["float32"]
     assert 0 < off.max() <= 4 * unit * max(1.0, np.abs(exact).max())
+
+
+def test_a_tanh_errs_by_three_units_of_its_value():
+    x = np.full(2000, 1e-3)
+    off = np.abs(Rounding("float32", 1).tanh(x) / EXACT.tanh(x) - 1.0)
+    unit = UNIT_ROUNDING["float32"]
+    assert 2.5 * unit < off.max() <= 3 * unit + 2.0**-52
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_numbers_below_the_smallest_normal_err_by_units_of_it(precision):
+    least, unit = SMALLEST_NORMAL[precision], UNIT_ROUNDING[precision]
+    a = np.full(2000, least * 1e-9)
+    off = np.abs(Rounding(precision, 1).add(a, np.zeros(1)) - a)
+    assert 1.5 * unit * least < off.max() <= 2.01 * unit * least
+
+
+def test_an_exact_zero_stays_zero():
+    zeros = np.zeros((3, 4))
+    assert not Rounding("float32", 1).mul(zeros, zeros).any()
+
+
+def test_infinities_stay_infinite():
+    assert np.isinf(Rounding("float16", 1).add(np.full(50, np.inf), np.ones(1))).all()

@@ -45,6 +45,7 @@ MUTANTS: Mapping[str, tuple[str, ...]] = {
         "h not carried",
         "c not carried",
         "forget bias added after the sigmoid",
+        "gates clipped",
         "activation of the output left out",
         "layer0 and layer1 exchanged",
         "one layer's weights used for all",

@@ -9,12 +9,14 @@ import pytest
 
 from lstmbridge.gates import GateBlocks, InMemory
 from lstmbridge.model.blocks import Dense, Highway, Model, Recurrent, Residual, Sequence
-from lstmbridge.model.cells import GRU, LSTM, NAS
+from lstmbridge.model.cells import GRU, LSTM, NAS, RNN
 from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
-from lstmbridge.verify import verify
+from lstmbridge.verify import VerifyOptions, verify
 from lstmbridge.verify.faults import explanations, planted_faults
+
+ALL_BIASES = ("bias", "peephole", "recurrent_bias")
 
 
 def names(model, *fed):
@@ -63,7 +65,15 @@ def test_layers_that_share_one_cell_cannot_be_exchanged(networks):
 
 def test_what_a_network_has_not_cannot_go_wrong(networks):
     found = names(networks.stack())
-    for word in ("peephole", "clip", "projection", "residual", "direction", "length", "initial"):
+    for word in (
+        "peephole",
+        "cell clip",
+        "projection",
+        "residual",
+        "direction",
+        "length",
+        "initial",
+    ):
         assert not any(word in name for name in found), word
 
 
@@ -142,7 +152,7 @@ def test_an_inverted_update_gate_keeps_what_should_go(networks):
 @pytest.mark.parametrize("kind", [LSTM, GRU])
 def test_every_fault_but_the_idle_changes_some_output(networks, kind):
     model = networks.stack(kind)
-    feeds = {INPUTS: networks.numbers(3, 6, 3, scale=1.0)}
+    feeds = {INPUTS: networks.numbers(3, 6, 3, scale=4.0)}
     right = forward(model, feeds)
     for fault in explanations(model, [INPUTS]):
         wrong = fault.run(feeds)
@@ -202,6 +212,30 @@ class TestStrongerProbes:
         assert verdict.outcome.value == "fail"
         assert "equals the source without cell_clip" in verdict.runtimes[0].diagnosis
 
+    @pytest.mark.parametrize("clip", [20.0, 50.0])
+    def test_a_clip_that_takes_a_hundred_steps_to_reach_is_reached(self, networks, report, clip):
+        assert "cell clip dropped" in report(networks.stack(cell_clip=clip)).caught_names
+
+    @pytest.mark.parametrize("clip", [10.0, 12.0])
+    def test_a_fault_that_does_less_than_rounding_is_said_and_not_counted(
+        self, networks, report, clip
+    ):
+        """Past 10 a tanh is 1: nothing in float32 can tell a clipped c from one that is not."""
+        faults = report(networks.stack(units=8, cell_clip=clip))
+        assert faults.drowned == ("clip applied to the carried c alone",)
+        assert set(faults.drowned) <= set(faults.indistinguishable)
+        assert faults.missed == ()
+
+    def test_a_drowned_fault_stands_in_the_verdict(self, networks, puppet, honest, artifact_of):
+        model = networks.stack(cell_clip=10.0)
+        verdict = verify(model, [(puppet(honest(model)), artifact_of(model))])
+        assert verdict.outcome.value == "pass"
+        assert any("less than rounding" in line for line in verdict.not_run)
+
+    @pytest.mark.parametrize("scale", [0.001, 0.02, 1.0])
+    def test_clipped_gates_are_seen_whatever_the_weights(self, networks, report, scale):
+        assert "gates clipped" in report(networks.stack(scale=scale)).caught_names
+
     def test_a_clip_out_of_reach_is_indistinguishable(self, networks, report):
         assert "cell clip dropped" in report(networks.stack(cell_clip=1e6)).indistinguishable
 
@@ -209,3 +243,73 @@ class TestStrongerProbes:
 def replace_clip(model):
     cells = [Recurrent(replace(x.cell, cell_clip=Fact.given(None, ""))) for x in model.layers]
     return Model("", Sequence(tuple(cells)))
+
+
+class TestMargin:
+    @pytest.mark.parametrize("precision", ["float64", "float32"])
+    def test_every_caught_fault_stands_ten_times_above_what_is_allowed(
+        self, networks, puppet, honest, artifact_of, precision
+    ):
+        model = networks.stack(units=3)
+        runtime = puppet(honest(model, precision), precision=precision)
+        artifact = artifact_of(model, dtype=precision, precision=precision)
+        faults = verify(model, [(runtime, artifact)]).faults
+        assert faults.missed == ()
+        assert min(faults.ratios.values()) > 10.0
+
+    def test_less_than_that_is_inconclusive_and_names_the_faults(
+        self, networks, puppet, honest, artifact_of
+    ):
+        """A tolerance so wide that faults stand a few times above it proves too little."""
+        model = networks.stack(units=3)
+        subjects = [(puppet(honest(model)), artifact_of(model))]
+        verdict = verify(model, subjects, options=VerifyOptions(tolerance=0.1))
+        assert verdict.outcome.value == "inconclusive"
+        assert verdict.faults.missed
+        assert verdict.faults.missed[0] in verdict.reasons[0]
+
+
+class TestExtremes:
+    """Tiny, saturated, empty and huge networks: never a wrong word, whatever the verdict."""
+
+    def outcome(self, model, puppet, answer, artifact_of):
+        return verify(model, [(puppet(answer), artifact_of(model))])
+
+    @pytest.mark.parametrize("kind", [LSTM, GRU, RNN])
+    def test_one_unit_is_proved(self, networks, puppet, honest, artifact_of, kind):
+        model = networks.stack(kind, inputs=1, units=1, count=1)
+        verdict = self.outcome(model, puppet, honest(model), artifact_of)
+        assert verdict.reasons == ()
+
+    @pytest.mark.parametrize("kind", [LSTM, GRU, RNN])
+    def test_weights_of_zero_prove_nothing(self, networks, puppet, honest, artifact_of, kind):
+        model = networks.stack(kind, scale=0.0, count=1, without=ALL_BIASES)
+        verdict = self.outcome(model, puppet, honest(model), artifact_of)
+        assert verdict.outcome.value in {"inconclusive", "pass"}
+        if verdict.outcome.value == "pass":
+            assert verdict.faults.planted > 0
+        zeros = self.outcome(
+            model,
+            puppet,
+            lambda feeds: {k: v + np.float32(0.5) for k, v in honest(model)(feeds).items()},
+            artifact_of,
+        )
+        assert zeros.outcome.value == "fail"
+
+    @pytest.mark.parametrize("scale", [1e-4, 50.0, 1000.0])
+    def test_huge_and_tiny_weights_never_make_an_honest_runtime_fail(
+        self, networks, puppet, honest, artifact_of, scale
+    ):
+        model = networks.stack(scale=scale)
+        verdict = self.outcome(model, puppet, honest(model), artifact_of)
+        assert verdict.outcome.value != "fail"
+
+    def test_saturated_gates_are_probed_by_inputs_that_open_them(
+        self, networks, puppet, honest, artifact_of
+    ):
+        cell = networks.cell(inputs=3)
+        shut = {g: np.full(4, -15.0, np.float32) for g in "ifco"}
+        model = Model("", Recurrent(replace(cell, bias=GateBlocks.of(shut))))
+        verdict = self.outcome(model, puppet, honest(model), artifact_of)
+        assert verdict.outcome.value == "pass"
+        assert verdict.faults.planted > 20

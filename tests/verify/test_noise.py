@@ -9,11 +9,20 @@ from functools import partial
 import numpy as np
 import pytest
 
+from lstmbridge import registry
+from lstmbridge.contracts import TargetOptions
 from lstmbridge.gates import GateBlocks
 from lstmbridge.model.blocks import Model, Recurrent
+from lstmbridge.model.cells import RNN
 from lstmbridge.model.forward import forward
 from lstmbridge.verify.compare import ratio_of
-from lstmbridge.verify.noise import CHAOS, noise_floor, run_model
+from lstmbridge.verify.noise import (
+    CHAOS,
+    StoredRounding,
+    _kernels,
+    noise_floor,
+    run_model,
+)
 
 
 def naive(model, x, dtype, sigmoid=None):
@@ -120,6 +129,91 @@ def test_one_recurrent_weight_off_by_a_thousandth_stands_out(networks, gate):
     x = networks.numbers(4, 30, 3, scale=1.0)
     expected, floor = floor_of(model, x)
     assert worst(forward(wrong, {"inputs": x}), expected, floor) > 4.0
+
+
+def test_errors_that_are_the_same_at_every_step_add_up_and_are_honest(networks):
+    """A gate that is open errs alike at each step: what is random would cancel."""
+    model = networks.stack(units=6, count=1, scale=0.2)
+    cell = model.layers[0].cell
+    bias = {g: np.full(6, 14.0 if g in "if" else 0.4, np.float32) for g in "ifco"}
+    model = Model("", Recurrent(replace(cell, bias=GateBlocks.of(bias))))
+    x = networks.numbers(2, 400, 3, scale=0.01)
+
+    def biased(a):
+        exact = 1.0 / (1.0 + np.exp(-a.astype(np.float64)))
+        return (exact - 3 * 2.0**-24).astype(np.float32)
+
+    expected, floor = floor_of(model, x)
+    actual = naive(model, x, np.float32, biased)
+    assert worst(actual, expected, floor) <= 1.0
+    drift = np.abs(actual["layer0_c"] - expected["layer0_c"]).max() / expected["layer0_c"].max()
+    assert drift > 20 * 2.0**-24
+
+
+def test_half_of_the_rows_err_alike_at_every_step(networks):
+    model = networks.stack(count=1)
+    x = np.repeat(networks.numbers(1, 1, 3), 4, axis=0)
+    ops = StoredRounding("float32", 0)
+    errors = []
+
+    def spy(layer, right):
+        wrapped = _kernels(ops, layer, right)
+
+        def step(z, state, tap):
+            z = np.ones_like(z)
+            rest = {name: np.ones_like(value) for name, value in state.items()}
+            output, new = wrapped.step(z, rest, tap)
+            errors.append(output)
+            return output, new
+
+        return replace(wrapped, step=step)
+
+    forward(model, {"inputs": np.repeat(x, 5, axis=1)}, ops=ops, wrap=spy)
+    first = errors[0]
+    for later in errors[1:]:
+        assert np.array_equal(later[:2], first[:2])
+        assert not np.array_equal(later[2:], first[2:])
+
+
+@pytest.mark.parametrize("target", ["onnx"])
+def test_a_recurrent_network_of_tiny_numbers_is_accepted_from_a_real_runtime(
+    networks, tmp_path, target
+):
+    """ONNX Runtime's RNN gives tanh to within 2 units of 1, not of its value."""
+    model = networks.stack(RNN, inputs=2, units=7, scale=1e-3)
+    writer, path = registry.target(target), tmp_path / "model.onnx"
+    writer.write(model, path, TargetOptions(), {})
+    x = networks.numbers(2, 20, 2, scale=0.01)
+    expected, floor = floor_of(model, x)
+    with registry.runtime("onnxruntime-cpu").open(writer.read(path)) as session:
+        actual = session.run({"inputs": x})
+    assert worst(actual, expected, floor) <= 1.0
+
+
+def test_a_state_that_decays_below_the_smallest_number_is_compared(networks):
+    model = networks.stack(count=1, scale=0.0)
+    cell = model.layers[0].cell
+    model = Model("", Recurrent(replace(cell, bias=None)))
+    feeds = {
+        "inputs": np.zeros((1, 1500, 3), np.float32),
+        "initial_layer0_c": np.ones((1, 4), np.float32),
+    }
+    expected = run_model(model, feeds)
+    floor = noise_floor(partial(run_model, model), feeds, expected, "float32", seed=0, replicas=8)
+    assert expected["layer0_c"].max() < 1e-150
+    assert floor.chaotic == ()
+    stuck = {**expected, "layer0_c": np.full((1, 4), 5e-43), "layer0_h": np.full((1, 4), 3e-43)}
+    assert worst(stuck, expected, floor) <= 1.0
+    assert worst({**stuck, "layer0_c": np.full((1, 4), 1e-36)}, expected, floor) > 1.0
+
+
+def test_a_run_that_overflows_has_strayed_without_bound(networks):
+    model = networks.stack(units=3, count=1, scale=2000.0, activation="relu")
+    x = networks.numbers(1, 14, 3, scale=3.0)
+    with np.errstate(all="ignore"):
+        expected, floor = floor_of(model, x)
+    assert not any(np.isnan(allowed).any() for allowed in floor.allowed.values())
+    assert set(floor.straying) == set(expected)
 
 
 def test_more_rows_and_memory_bounds_change_nothing(networks, monkeypatch):

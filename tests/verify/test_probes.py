@@ -119,6 +119,22 @@ def test_stronger_probes_are_louder_softer_and_constant(networks, artifact_of):
     assert all((p.feeds["inputs"] == p.feeds["inputs"][:, :1]).all() for p in constant)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_the_loudest_probes_fit_the_artifacts_dtype(networks, artifact_of, dtype):
+    model = networks.stack(scale=1e-3)
+    specs = artifact_of(model, dtype=dtype, states=States.REQUIRED).signature.inputs
+    for probe in stronger_probes(model, specs, VerifyOptions()):
+        assert all(np.isfinite(array).all() for array in probe.feeds.values())
+
+
+def test_a_clip_brings_a_probe_that_is_long_enough_to_wind_up_to_it(networks, artifact_of):
+    model = networks.stack(cell_clip=40.0)
+    specs = artifact_of(model).signature.inputs
+    longest = max(stronger_probes(model, specs, VerifyOptions()), key=lambda p: p.steps)
+    assert longest.steps >= 80
+    assert "constant" in longest.name
+
+
 def test_a_shortened_probe_keeps_its_first_steps_and_no_length_beyond(probes_of):
     probe = next(p for p in probes_of(lengths=True) if p.steps == 10)
     short = shortened(probe, 4)

@@ -43,34 +43,63 @@ class Fault:
     idle: bool = False
 
 
-def runs(model: Model, wrap_in: Callable[[Float64], Wrap] | None = None) -> Runner:
-    """A runner of `model`; `wrap_in` an interpreter gives the wrap of its steps."""
+@dataclass(frozen=True, eq=False)
+class ModelRun:
+    """Runs `model`; `wrap_in` an interpreter gives the wrap of its steps, None: the model's own.
 
-    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+    A value, like the next two, so that an experiment can make the same mistake elsewhere: by
+    converting the wrong model, or by mishandling what a real session is fed and gives.
+    """
+
+    model: Model
+    wrap_in: Callable[[Float64], Wrap] | None = None
+
+    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        """See `Runner`."""
         ops = ops or Float64()
-        return run_model(model, feeds, ops=ops, wrap=wrap_in(ops) if wrap_in else None)
+        wrap = self.wrap_in(ops) if self.wrap_in else None
+        return run_model(self.model, feeds, ops=ops, wrap=wrap)
 
-    return run
+
+@dataclass(frozen=True, eq=False)
+class FeedsChanged:
+    """Runs `model` on other feeds."""
+
+    model: Model
+    change: Callable[[Feeds], Feeds]
+
+    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        """See `Runner`."""
+        return run_model(self.model, self.change(feeds), ops=ops)
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsChanged:
+    """Runs `model` and hands its outputs out wrongly."""
+
+    model: Model
+    change: Callable[[Mapping[str, Array], Feeds], dict[str, Array]]
+
+    def __call__(self, feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
+        """See `Runner`."""
+        return self.change(run_model(self.model, feeds, ops=ops), feeds)
+
+
+def runs(model: Model, wrap_in: Callable[[Float64], Wrap] | None = None) -> Runner:
+    """See `ModelRun`."""
+    return ModelRun(model, wrap_in)
 
 
 def feeds_changed(model: Model, change: Callable[[Feeds], Feeds]) -> Runner:
-    """A runner of `model` on other feeds."""
-
-    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
-        return run_model(model, change(feeds), ops=ops)
-
-    return run
+    """See `FeedsChanged`."""
+    return FeedsChanged(model, change)
 
 
 def outputs_changed(
     model: Model, change: Callable[[Mapping[str, Array], Feeds], dict[str, Array]]
 ) -> Runner:
-    """A runner of `model` whose outputs are handed out wrongly."""
-
-    def run(feeds: Feeds, ops: Float64 | None = None) -> dict[str, Array]:
-        return change(run_model(model, feeds, ops=ops), feeds)
-
-    return run
+    """See `OutputsChanged`."""
+    return OutputsChanged(model, change)
 
 
 def with_cells(model: Model, cell_of: Callable[[Layer], Cell]) -> Model:

@@ -26,6 +26,10 @@ from lstmbridge.verify.faults.slips import (
     slips_of,
 )
 
+_CLIP = 3.0
+"""What a converter takes over when it reads the default of TensorFlow's LSTM ops, or writes it as
+the clip of an ONNX node, which bounds pre-activations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slip:
@@ -35,6 +39,7 @@ class Slip:
         forget_bias_late: added after the sigmoid.
         old_c_in_output: the output gate's peephole sees the old c.
         clip_gates: the clip bounds the pre-activations instead of c.
+        gate_limit: a clip that the source has not bounds the pre-activations.
         clip_late: the output gate and h see c before it is clipped.
         plain_output: the output is o * c, without the activation.
         proj_clip_early: the projection clip bounds what is projected.
@@ -43,6 +48,7 @@ class Slip:
     forget_bias_late: bool = False
     old_c_in_output: bool = False
     clip_gates: bool = False
+    gate_limit: float | None = None
     clip_late: bool = False
     plain_output: bool = False
     proj_clip_early: bool = False
@@ -56,10 +62,11 @@ def wrong_lstm(ops: Float64, cell: LSTM, right: Step[Array], slip: Slip) -> Step
     bias = cell.forget_bias.value
     gate, act = cell.gate_activation.value, cell.activation.value
     limit = cell.cell_clip.value
+    gate_limit = limit if slip.clip_gates else slip.gate_limit
 
     def see(name: str, a: Array, c: Array) -> Array:
         a = a if peep is None else ops.add(a, ops.mul(peep[name], c))
-        return clip(ops, a, limit) if slip.clip_gates else a
+        return clip(ops, a, gate_limit)
 
     def step(z: Array, state: Mapping[str, Any], _tap: Tap) -> tuple[Array, dict[str, Array]]:
         h, old = state["h"], state["c"]
@@ -70,7 +77,7 @@ def wrong_lstm(ops: Float64, cell: LSTM, right: Step[Array], slip: Slip) -> Step
         f = activation(ops, gate, see("f", a_f, old))
         if slip.forget_bias_late:
             f = ops.add(f, ops.constant(bias))
-        j = activation(ops, act, clip(ops, a_c, limit) if slip.clip_gates else a_c)
+        j = activation(ops, act, clip(ops, a_c, gate_limit))
         raw = ops.add(ops.mul(f, old), ops.mul(i, j))
         c = raw if slip.clip_gates else clip(ops, raw, limit)
         seen = raw if slip.clip_late else c
@@ -113,6 +120,8 @@ def _slips(cells: Sequence[LSTM]) -> Iterator[tuple[str, Slip]]:
         yield LATE_BIAS, Slip(forget_bias_late=True)
     if any(cell.peephole is not None for cell in cells):
         yield OLD_C, Slip(old_c_in_output=True)
+    if any(cell.cell_clip.value is None for cell in cells):
+        yield "gates clipped", Slip(gate_limit=_CLIP)
     if any(cell.cell_clip.value is not None for cell in cells):
         yield "clip applied to the gates instead of c", Slip(clip_gates=True)
         yield "clip applied to the carried c alone", Slip(clip_late=True)
