@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from lstmbridge.contracts import Artifact, Feeds, Outputs, RuntimeInfo
-from lstmbridge.errors import RuntimeUnavailable
+from lstmbridge.contracts import Artifact, Feeds, Outputs, Part, RuntimeInfo, Session, Source
+from lstmbridge.errors import NotRecognised, RuntimeFailed, RuntimeUnavailable
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
+from lstmbridge.runtimes.foreign import ForeignPython
 from lstmbridge.runtimes.tensorflow_stack import Stack, build_stack, check_expressible
 
 NAME = "tensorflow"
@@ -42,10 +43,22 @@ def installed_version() -> str:
 
 
 class TensorFlow:
-    """TensorFlow 2's own cells and `dynamic_rnn`. Implements `contracts.Runtime`."""
+    """The source's own graph, or TensorFlow 2's own cells. Implements `contracts.Runtime`.
+
+    Bound to a source whose graph holds the stack, it loads that graph and its checkpoint in a
+    process of its own, as `foreign` does in another Python. Else it rebuilds the cells here.
+    """
 
     name = NAME
     runs = "model"
+
+    def __init__(self, source: Source | None = None, part: Part | None = None) -> None:
+        self._source = source
+        self._part = part
+
+    def bound(self, source: Source, part: Part) -> TensorFlow:
+        """The same, for one stack of one source."""
+        return TensorFlow(source, part)
 
     def info(self) -> RuntimeInfo:
         """Is it installed? Imports nothing."""
@@ -55,8 +68,8 @@ class TensorFlow:
         reason = "TensorFlow is not installed"
         return RuntimeInfo(self.name, available=False, reason=reason, install=INSTALL)
 
-    def open(self, subject: Artifact | Model) -> TensorFlowSession:
-        """Build the stack in TensorFlow, with the model's weights in its variables.
+    def open(self, subject: Artifact | Model) -> Session:
+        """Load the source's graph, or build the stack with the model's weights in its variables.
 
         Raises:
             RuntimeUnavailable: no TensorFlow, `subject` is an artifact, or the model has
@@ -68,10 +81,25 @@ class TensorFlow:
                 expected="a model: it recomputes the source's network",
                 where=NAME,
             )
+        own = self._in_its_graph(subject)
+        if own is not None:
+            return own
         check_expressible(subject)
         tf = import_tensorflow()
         with _translated("build the network"), _quiet_logger():
             return TensorFlowSession(build_stack(tf, subject), subject)
+
+    def _in_its_graph(self, model: Model) -> Session | None:
+        """The source's own graph; None where there is none, or the stack cannot be run in it."""
+        if self._source is None or self._part is None or not installed_version():
+            return None
+        here = ForeignPython(sys.executable)
+        try:
+            return here.in_its_graph(self._source, self._part, model)
+        except RuntimeFailed:
+            raise
+        except (NotRecognised, RuntimeUnavailable):
+            return None  # its cells are the next best
 
 
 class TensorFlowSession:

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from lstmbridge.adapters.adapter import recognise
 from lstmbridge.arrays import Rounding
 from lstmbridge.contracts import Artifact, Signature
 from lstmbridge.errors import RuntimeUnavailable
@@ -33,6 +35,7 @@ from lstmbridge.model.facts import Fact
 from lstmbridge.model.forward import forward
 from lstmbridge.runtimes import tensorflow
 from lstmbridge.runtimes.tensorflow import TensorFlow
+from lstmbridge.sources import open_source
 
 here = importlib.util.find_spec("tensorflow") is not None
 needs_tensorflow = [
@@ -186,6 +189,16 @@ def worst(mine: Any, exact: Any) -> float:
 
 class TestWithTensorFlow:
     pytestmark = needs_tensorflow
+
+    def test_the_source_s_own_graph_is_run_where_there_is_one(self, case):
+        with closing(open_source(case("tf115-everything").prefix)) as source:
+            part = recognise(source).parts[0]
+            feeds = {"inputs": np.random.default_rng(0).normal(size=(2, 5, part.model.input_size))}
+            with TensorFlow().bound(source, part).open(part.model) as session:
+                assert "its own graph" in session.device
+                got = session.run(feeds)
+        for name, values in forward(part.model, feeds).items():
+            np.testing.assert_allclose(got[name], values, atol=2e-6)
 
     @pytest.mark.parametrize("name", list(NETWORKS))
     def test_its_cells_agree_with_the_oracle_in_float64(self, name: str) -> None:

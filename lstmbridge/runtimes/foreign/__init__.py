@@ -104,7 +104,7 @@ class ForeignPython:
         why = ""
         if self.source is not None and self.part is not None:
             try:
-                return self._in_its_graph(self.source, self.part, subject)
+                return self.in_its_graph(self.source, self.part, subject)
             except RuntimeFailed:
                 raise
             except (NotRecognised, RuntimeUnavailable) as error:
@@ -118,7 +118,13 @@ class ForeignPython:
                 f"{error.read}; its own graph: {why}", where=self.name
             ) from error
 
-    def _in_its_graph(self, source: Source, part: Part, model: Model) -> ForeignSession:
+    def in_its_graph(self, source: Source, part: Part, model: Model) -> ForeignSession:
+        """The source's own graph, and nothing else.
+
+        Raises:
+            NotRecognised: the stack cannot be found in the graph.
+            RuntimeUnavailable: TensorFlow declined; RuntimeFailed: it died or hung.
+        """
         at = addresses_of(source, part)
         weights = {name: ref.load() for name, ref in part.graph_weights.items()}
         named = [at.inputs, *at.fetches, *(start.tensor for start in at.starts.values())]
