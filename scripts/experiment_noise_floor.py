@@ -4,8 +4,7 @@
 # ///
 """What honest runtimes really err by, as a share of what the noise floor allows them.
 
-    python scripts/experiment_noise_floor.py --count 4000 --json docs/noise-floor.json
-    python scripts/experiment_noise_floor.py --page docs/noise-floor.json > docs/noise-floor.md
+    python scripts/experiment_noise_floor.py --count 4000 --json noise-floor.json
 
 Random networks (see `random_networks`: every cell, 1 to 1024 units, 1 to 2000 steps, tame to
 chaotic) are converted and run by ONNX Runtime and PyTorch on random sequences, in float16,
