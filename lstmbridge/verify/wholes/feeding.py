@@ -25,6 +25,7 @@ _TRIED = (2, 3)
 _OTHER_AXIS = 4
 """Length of an unknown axis that is neither batch nor time."""
 _MOST_IDS = 1 << 16
+_SCALES = (1, 6, 24)
 _LAYOUTS = ("batch", "time"), ("time", "batch")
 
 
@@ -52,12 +53,15 @@ class Recipe:
         bounds: integer port -> its numbers are below this.
         amplitudes: floating-point port -> half-width of its numbers.
         fixed: batch and steps that a port's declared shape demands.
+        scale: unknown lengths other than the batch are this many times as long: images must be
+            larger than the windows that slide over them.
     """
 
     layout: tuple[str, str]
     bounds: Mapping[str, int]
     amplitudes: Mapping[str, float]
     fixed: Mapping[str, int]
+    scale: int = 1
 
     def feeds(self, whole: Whole, sizes: Sizes, random: np.random.Generator) -> Feeds:
         """One probe's numbers, in the ports' dtypes. Errors: ValueError for an unknown rank."""
@@ -67,7 +71,7 @@ class Recipe:
         """The shape of a port at these sizes. Errors: ValueError where its rank is unknown."""
         if port.shape is None:
             raise ValueError(f"the graph does not say which shape {port.name!r} has")
-        lengths = {"batch": sizes.batch, "time": sizes.steps, **self.fixed}
+        lengths = {"batch": sizes.batch, "time": sizes.steps * self.scale, **self.fixed}
         shape = []
         for axis, length in enumerate(port.shape):
             if length is not None:
@@ -75,12 +79,12 @@ class Recipe:
             elif len(port.shape) == 1:
                 shape.append(lengths["batch"])
             else:
-                shape.append(lengths[self.layout[axis]] if axis < 2 else _OTHER_AXIS)
+                shape.append(lengths[self.layout[axis]] if axis < 2 else _OTHER_AXIS * self.scale)
         return tuple(shape)
 
     def _values(self, port: Port, sizes: Sizes, random: np.random.Generator) -> Array:
         shape = self.shape(port, sizes)
-        steps = self.fixed.get("time", sizes.steps)
+        steps = self.fixed.get("time", sizes.steps * self.scale)
         kind = kind_of(port)
         values: Array
         if kind == "bool":
@@ -112,13 +116,15 @@ def recipe_of(whole: Whole, seed: int) -> Recipe:
     Raises:
         ValueError: no guess could be run; the text says what the graph answered to the last.
     """
-    why = "it has no inputs"
-    for layout in _LAYOUTS:
-        for fixed in _declared(whole, layout):
-            guess = Recipe(layout, {}, _amplitudes(whole, seed), fixed)
-            why = _objection(whole, guess, seed)
-            if not why:
-                return replace(guess, bounds=_bounds(whole, guess, seed))
+    why, amplitudes = "", _amplitudes(whole, seed)
+    for scale in _SCALES:
+        for layout in _LAYOUTS:
+            for fixed in _declared(whole, layout):
+                guess = Recipe(layout, {}, amplitudes, fixed, scale)
+                objection = _objection(whole, guess, seed)
+                if not objection:
+                    return replace(guess, bounds=_bounds(whole, guess, seed))
+                why = why or objection
     raise ValueError(why)
 
 

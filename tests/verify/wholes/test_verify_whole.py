@@ -191,3 +191,28 @@ def test_a_tolerance_stands_in_for_the_noise_floor_only_where_numbers_are_floati
 
     assert verdict_of(whole, off).outcome is Outcome.FAIL
     assert verdict_of(whole, off, tolerance=2e-3).outcome is not Outcome.FAIL
+
+
+class Windowed:
+    """A model whose windows need at least so many steps; enough of a `Whole` to be fed."""
+
+    def __init__(self, whole, least):
+        self.inputs = whole.inputs
+        self.places = ()
+        self.program = whole.program
+        self._least = least
+
+    def run(self, feeds):
+        if feeds["frames"].shape[1] < self._least:
+            raise NotRecognised("the window is larger than the image", where="pool")
+        return {}
+
+
+def test_models_whose_windows_need_long_inputs_are_fed_long_inputs():
+    found = recipe_of(Windowed(whole_of("classifier"), 15), seed=0)
+    assert found.scale > 1
+
+
+def test_what_no_input_fits_is_said_in_the_words_of_the_first_try():
+    with pytest.raises(ValueError, match="window is larger"):
+        recipe_of(Windowed(whole_of("classifier"), 10_000), seed=0)
