@@ -22,7 +22,7 @@ from lstmbridge.graph.needed import Needed, Walker
 from lstmbridge.graph.network import LOOP_EXIT, RETURN, Network, Op, Tensor
 from lstmbridge.graph.ports import described, dtype_of, shape_of
 from lstmbridge.graph.resolved import dropped, equal_choices, given_value
-from lstmbridge.graph.scopes import Scopes
+from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.shapes_seen import shapes_seen
 from lstmbridge.graph.slices import PLACEHOLDERS
 from lstmbridge.graph.trace import VARIABLES, Tracer, is_training
@@ -303,6 +303,10 @@ def _unread(network: Network, op: Op) -> list[Tensor]:
     outputs = [(op.name, k) for k in range(max(count, 1))]
     inner = op.name.endswith(("/read", "_grad")) or is_training(op.name)
     if op.kind in _NO_OUTPUT or op.kind.endswith("Summary") or inner:
+        return []
+    # by which operations are told in which branch of a cond they stand
+    first = network.ops.get(op.inputs[0][0]) if op.inputs else None
+    if op.kind == "Identity" and first is not None and first.kind in SWITCHES:
         return []
     if any((op.name, k) in network.consumers for k in range(16)):
         return []
