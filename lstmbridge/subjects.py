@@ -42,6 +42,7 @@ class _Terms:
     graph: Runtime | None
     origin: tuple[Source, Part] | None
     timeout: float | None
+    others: tuple[str, ...] = ("model", "")
 
 
 def is_strange(artifact: Artifact) -> bool:
@@ -100,7 +101,7 @@ def _runtimes_for(artifact: Artifact, terms: _Terms) -> tuple[list[Runtime], lis
     known = registry.runtime_names()
     for name in (*known, *sorted(terms.named.difference(known))):
         runtime = registry.runtime(name)
-        if name == ORACLE or runtime.runs not in {artifact.target, "model", ""}:
+        if name == ORACLE or runtime.runs not in {artifact.target, *terms.others}:
             continue
         why = _why_not(runtime, terms)
         if why:
@@ -148,8 +149,9 @@ def runtimes_of_whole(
     for name in named:
         registry.runtime(name)
     terms = _Terms(
-        wanted, frozenset(named), thorough=False, graph=None, origin=None, timeout=options.timeout
-    )
+        wanted, frozenset(named), thorough=False, graph=None, origin=None,
+        timeout=options.timeout, others=("",),
+    )  # fmt: skip
     chosen, left_out = _runtimes_for(artifact, terms)
     own = [runtime for runtime in chosen if runtime.runs == artifact.target]
     return own, left_out

@@ -66,6 +66,7 @@ def test_the_command_says_what_the_model_is_fed_and_gives(tmp_path):
     assert "input   words (?, ?) int32" in ran.output
     assert "output  probabilities" in ran.output
     assert target.is_file()
+    assert "graph: no graph" not in ran.output
 
 
 def test_verify_judges_a_whole_models_artifact_against_its_source(tmp_path):
