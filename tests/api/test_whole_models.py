@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from lstmbridge import api
 from lstmbridge.cli import main
 from lstmbridge.contracts import Hints, Outcome, TargetOptions
-from lstmbridge.errors import CannotExpress, UsageError
+from lstmbridge.errors import CannotExpress, FactMissing, UsageError
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
 CASES = ["frozen-classifier", "frozen-translator", "frozen-unrolled-text", "saved-tagger"]
@@ -55,6 +55,48 @@ def test_a_whole_model_gives_what_tensorflow_recorded(case, tmp_path):
     wanted = recorded(case, "outputs")
     for spec, value in zip(session.get_outputs(), got, strict=True):
         np.testing.assert_allclose(value, wanted[keys[spec.name]], rtol=1e-5, atol=2e-6)
+
+
+WHOLES = FOLDER.parent / "whole"
+
+
+@pytest.mark.parametrize(
+    ("case", "settings"),
+    [("classifier", {"is_training": "false"}), ("tagger", {}), ("translator", {})],
+)
+def test_attention_phases_parted_embeddings_and_decoding_loops_come_along(
+    case, settings, tmp_path
+):
+    import onnxruntime
+
+    card = json.loads((WHOLES / case / "card.json").read_text())
+    outputs = {t.removesuffix(":0"): key for key, t in card["outputs"].items()}
+    done = api.convert(
+        WHOLES / case / "frozen.pb",
+        to="onnx",
+        output=tmp_path / "m.onnx",
+        hints=Hints(outputs=tuple(outputs), settings=settings),
+    )
+    assert done.verdict.outcome is Outcome.PASS, done.verdict.reasons
+    session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
+    with np.load(WHOLES / case / "expected.npz") as stored:
+        fed = {i.name: stored[f"inputs|{i.name}"] for i in session.get_inputs()}
+        got = session.run(None, fed)
+        for spec, value in zip(session.get_outputs(), got, strict=True):
+            wanted = stored[f"outputs|{outputs[spec.name]}"]
+            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=2e-6)
+
+
+def test_a_switch_that_inference_leaves_open_is_asked_for(tmp_path):
+    with pytest.raises(FactMissing, match="is_training") as caught:
+        api.convert(
+            WHOLES / "classifier" / "frozen.pb",
+            to="onnx",
+            output=tmp_path / "m.onnx",
+            hints=Hints(outputs=("logits/BiasAdd",)),
+        )
+    assert "--set" in caught.value.advice
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_says_what_the_model_is_fed_and_gives(tmp_path):

@@ -125,7 +125,7 @@ def test_every_mistake_that_was_said_to_be_caught_never_passes(name):
                 raise RuntimeUnavailable(error.read, where="stand-in") from error
 
         found = verdict_of(whole, compute)
-        assert found.outcome is Outcome.FAIL, fault_name
+        assert found.outcome is not Outcome.PASS, fault_name
 
 
 def test_a_runtime_that_is_not_there_proves_nothing():

@@ -44,7 +44,8 @@ def precision_of_whole(whole: Whole, options: TargetOptions) -> np.dtype[Any]:
 def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
     """Lay out the graph.
 
-    A stack whose model has no form in ONNX is said operation by operation, as the rest is.
+    A stack whose model has no form in ONNX is said operation by operation, as the rest is; so
+    are all where the rest cannot be said around native nodes.
 
     Raises:
         CannotExpress: an operation that the outputs need cannot be said in ONNX.
@@ -54,10 +55,15 @@ def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
         planner = _Planner(whole, opset, options)
         try:
             plan = planner.plan()
-        except CannotExpress:
+        except CannotExpress as error:
             refused = [place for place in planner.places if place.refused]
-            if not refused:
+            if not refused and not planner.places:
                 raise
+            if not refused:
+                # what a stack gives may stand inside a cond that needs the stack's own steps
+                refused = planner.places
+                for place in refused:
+                    place.refused = error.read
             kept = [place.place for place in planner.places if not place.refused]
             whole = replace(whole, places=tuple(kept))
             for place in refused:
