@@ -120,7 +120,7 @@ class OnnxRuntimeSession:
                 expected=f"one of the artifact's inputs: {', '.join(self._dtypes)}",
                 where=self._runtime,
             )
-        return np.ascontiguousarray(array, dtype)
+        return np.asarray(array, dtype, order="C")
 
     def __enter__(self) -> Self:
         return self

@@ -145,7 +145,7 @@ class OpenVinoSession:
                 expected=f"one of the artifact's inputs: {', '.join(self._inputs)}",
                 where=NAME,
             )
-        return np.ascontiguousarray(array, dtype)
+        return np.asarray(array, dtype, order="C")
 
     def __enter__(self) -> Self:
         return self

@@ -239,6 +239,7 @@ def _name(recipe: Recipe, feeds: Feeds) -> str:
 
 def frozen(values: Array) -> Array:
     """The values, contiguous and read-only."""
-    values = np.ascontiguousarray(values)
+    # np.ascontiguousarray makes a vector of a scalar
+    values = np.asarray(values, order="C")
     values.flags.writeable = False
     return values

@@ -26,6 +26,8 @@ _OTHER_AXIS = 4
 """Length of an unknown axis that is neither batch nor time."""
 _MOST_IDS = 1 << 16
 _SCALES = (1, 6, 24)
+_USUAL_BATCHES = (1, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
+"""What graphs are built for that declare any batch and take one."""
 _LAYOUTS = ("batch", "time"), ("time", "batch")
 
 
@@ -117,15 +119,32 @@ def recipe_of(whole: Whole, seed: int) -> Recipe:
         ValueError: no guess could be run; the text says what the graph answered to the last.
     """
     why, amplitudes = "", _amplitudes(whole, seed)
-    for scale in _SCALES:
-        for layout in _LAYOUTS:
-            for fixed in _declared(whole, layout):
-                guess = Recipe(layout, {}, amplitudes, fixed, scale)
-                objection = _objection(whole, guess, seed)
-                if not objection:
-                    return replace(guess, bounds=_bounds(whole, guess, seed))
-                why = why or objection
+    guesses = [
+        *(Recipe(layout, {}, amplitudes, fixed, scale)
+          for scale in _SCALES for layout in _LAYOUTS for fixed in _declared(whole, layout)),
+        *(Recipe(layout, {}, amplitudes, {"batch": batch})
+          for layout in _LAYOUTS for batch in _USUAL_BATCHES),
+    ]  # fmt: skip
+    for guess in guesses:
+        objection = _objection(whole, guess, seed)
+        if not objection:
+            held = _held(whole, guess, seed)
+            return replace(held, bounds=_bounds(whole, held, seed))
+        why = why or objection
     raise ValueError(why)
+
+
+def _held(whole: Whole, recipe: Recipe, seed: int) -> Recipe:
+    """The recipe, with batch or steps fixed where the graph was built for just these."""
+    batch, steps = _TRIED
+    others = {"batch": Sizes(batch + 1, steps), "time": Sizes(batch, steps + 2)}
+    built = {"batch": batch, "time": steps * recipe.scale}
+    fixed = {
+        word: built[word]
+        for word, sizes in others.items()
+        if word not in recipe.fixed and _objection(whole, recipe, seed, sizes)
+    }
+    return replace(recipe, fixed={**recipe.fixed, **fixed})
 
 
 def _declared(whole: Whole, layout: tuple[str, str]) -> Iterator[dict[str, int]]:
@@ -142,14 +161,12 @@ def _declared(whole: Whole, layout: tuple[str, str]) -> Iterator[dict[str, int]]
         yield {word: length}
     if len(found) > 1:
         yield found
-    if "batch" not in found:
-        yield {"batch": 1}
 
 
-def _objection(whole: Whole, recipe: Recipe, seed: int) -> str:
+def _objection(whole: Whole, recipe: Recipe, seed: int, sizes: Sizes = Sizes(*_TRIED)) -> str:
     """Why the model cannot be run on such feeds; "" if it can."""
     try:
-        feeds = recipe.feeds(whole, Sizes(*_TRIED), np.random.default_rng([seed, 7]))
+        feeds = recipe.feeds(whole, sizes, np.random.default_rng([seed, 7]))
         whole.run(widened(feeds))
     except ValueError as error:
         return str(error)

@@ -20,9 +20,10 @@ from lstmbridge.contracts import (
 from lstmbridge.errors import NotRecognised, RuntimeUnavailable, UsageError
 from lstmbridge.sources import open_source
 from lstmbridge.verify import VerifyOptions
+from lstmbridge.verify.probes import frozen
 from lstmbridge.verify.wholes import verify_whole
 from lstmbridge.verify.wholes.faults import whole_faults
-from lstmbridge.verify.wholes.feeding import recipe_of, widened
+from lstmbridge.verify.wholes.feeding import Sizes, recipe_of, widened
 from lstmbridge.verify.wholes.reference import rounded
 from lstmbridge.whole_models import whole_from
 
@@ -216,3 +217,27 @@ def test_models_whose_windows_need_long_inputs_are_fed_long_inputs():
 def test_what_no_input_fits_is_said_in_the_words_of_the_first_try():
     with pytest.raises(ValueError, match="window is larger"):
         recipe_of(Windowed(whole_of("classifier"), 10_000), seed=0)
+
+
+class Built(Windowed):
+    """A model that was built for one batch."""
+
+    def run(self, feeds):
+        if len(feeds["frames"]) != self._least:
+            raise NotRecognised("operands could not be broadcast together", where="add")
+        return {}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 20, 19])
+def test_a_graph_that_was_built_for_one_batch_is_fed_that_batch(batch):
+    whole = whole_of("classifier")
+    if batch == 19:
+        with pytest.raises(ValueError, match="broadcast"):
+            recipe_of(Built(whole, batch), seed=0)
+        return
+    found = recipe_of(Built(whole, batch), seed=0)
+    assert found.shape(whole.inputs[0], Sizes(7, 9))[0] == batch
+
+
+def test_a_scalar_is_fed_as_a_scalar():
+    assert frozen(np.asarray(3)).shape == ()
