@@ -13,7 +13,7 @@ conversion. Nor are empty batches and empty sequences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -88,6 +88,7 @@ class Recipe:
         optional: feed what may be left out.
         constant: the same input at every step, so that cells can wind up.
         state_strength: times the usual size of initial states.
+        amplitude: in place of the lively one, whatever the weights.
     """
 
     batch: int
@@ -97,6 +98,7 @@ class Recipe:
     optional: bool = True
     constant: bool = False
     state_strength: float = 1.0
+    amplitude: float | None = None
 
 
 def seeded_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
@@ -136,6 +138,22 @@ def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> 
     return _make(model, specs, options.seed, recipes, first=100)
 
 
+def blind_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
+    """Probes that do not look at the weights, the shortest first: for what no other shows.
+
+    They are run at full length: where a network explodes, or an output is rounding and nothing
+    else, all other probes may end after one step, and one step shows nothing of time.
+    """
+    batch = DEFAULT_BATCH if options.batch is None else options.batch
+    recipes = [
+        Recipe(batch, steps, ragged=steps > 2, amplitude=amplitude)
+        for steps in (2, MIDDLE_STEPS)
+        for amplitude in (1.0, 0.1, 10.0)
+    ]
+    recipes.append(Recipe(min(2, batch), 3 * MIDDLE_STEPS, optional=False, amplitude=1.0))
+    return _make(model, specs, options.seed, recipes, first=300)
+
+
 def other_size(
     model: Model, specs: InputSpecs, options: VerifyOptions, batch: int, steps: int
 ) -> Probe | None:
@@ -161,10 +179,11 @@ def _winding(model: Model, batch: int) -> list[Recipe]:
 def _make(
     model: Model, specs: InputSpecs, seed: int, recipes: Sequence[Recipe], first: int
 ) -> list[Probe]:
-    amplitude = lively_amplitude(model, seed)
+    lively = lively_amplitude(model, seed)
     made: dict[str, Probe] = {}
     for number, recipe in enumerate(recipes, start=first):
         random = np.random.default_rng([seed, number])
+        amplitude = lively if recipe.amplitude is None else recipe.amplitude
         probe = _cook(_fixed_axes(recipe, specs), specs, amplitude, random)
         made.setdefault(probe.name, probe)
     return list(made.values())
@@ -173,14 +192,10 @@ def _make(
 def _fixed_axes(recipe: Recipe, specs: InputSpecs) -> Recipe:
     """An artifact with a fixed batch or time is probed with just that."""
     batch, steps = next(spec.shape for spec in specs if spec.name == INPUTS)[:2]
-    return Recipe(
-        batch if isinstance(batch, int) else recipe.batch,
-        steps if isinstance(steps, int) else recipe.steps,
-        recipe.strength,
-        recipe.ragged,
-        recipe.optional,
-        recipe.constant,
-        recipe.state_strength,
+    return replace(
+        recipe,
+        batch=batch if isinstance(batch, int) else recipe.batch,
+        steps=steps if isinstance(steps, int) else recipe.steps,
     )
 
 
@@ -233,6 +248,7 @@ def _name(recipe: Recipe, feeds: Feeds) -> str:
     words += ["ragged"] if recipe.ragged and SEQUENCE_LENGTH in feeds else []
     words += ["states fed"] if any(name.startswith("initial_") for name in feeds) else []
     words += [f"inputs x {recipe.strength:g}"] if recipe.strength != 1.0 else []
+    words += [] if recipe.amplitude is None else [f"inputs within {recipe.amplitude:g}"]
     words += ["constant in time"] if recipe.constant else []
     return ", ".join(words)
 

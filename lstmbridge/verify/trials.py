@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import (
     InputSpecs,
     Probe,
+    blind_probes,
     seeded_probes,
     shortened,
     stronger_probes,
@@ -223,32 +224,53 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
     if open_ and setting.options.only_data:
         _could_be_seen(setting, {f: seen[f.name] for f in open_}, look)
     elif open_:
-        for probe in stronger_probes(setting.model, setting.specs, setting.options):
-            trial = _calm_trial(setting, probe)
-            if not _finite(trial, setting.precision):
-                continue
-            for fault in open_:
-                look(fault, seen[fault.name], [trial], until=margin)
-            found = [fault for fault in open_ if seen[fault.name].ratio > margin]
-            if found:
-                # what it could catch counts only if the runtimes are run on it, too
-                trials.append(trial)
-                open_ = [fault for fault in open_ if fault not in found]
-            if not open_:
-                break
+        given = (setting.model, setting.specs, setting.options)
+        stronger = (_calm_trial(setting, probe) for probe in stronger_probes(*given))
+        trials.extend(_catching(stronger, open_, seen, look, setting.precision))
+        hidden = [fault for fault in open_ if seen[fault.name].floor_ratio <= _DROWNED]
+        blind = (_trial(setting, probe) for probe in blind_probes(*given))
+        trials.extend(_catching(blind, hidden, seen, look, setting.precision))
     return Experiment(tuple(trials), _report(seen, setting.precision))
+
+
+def _catching(
+    trials: Iterable[Trial],
+    open_: Sequence[Fault],
+    seen: Mapping[str, _Sighting],
+    look: Callable[..., None],
+    precision: str,
+) -> Iterator[Trial]:
+    """Those of `trials` that catch a fault of `open_`; the last that is made catches the last.
+
+    What a trial could catch counts only if the runtimes are run on it, too.
+    """
+    margin = margin_of(precision)
+    makers = iter(trials)
+    while open_ and (trial := next(makers, None)) is not None:
+        if not _finite(trial, precision):
+            continue
+        for fault in open_:
+            look(fault, seen[fault.name], [trial], until=margin)
+        left = [fault for fault in open_ if seen[fault.name].ratio <= margin]
+        if len(left) < len(open_):
+            yield trial
+        open_ = left
 
 
 def _could_be_seen(
     setting: _Setting, open_: Mapping[Fault, _Sighting], look: Callable[..., None]
 ) -> None:
     """Whether other data than the user's would show these faults: then they are missed here."""
-    for probe in seeded_probes(setting.model, setting.specs, setting.options):
-        trial = _calm_trial(setting, probe)
-        for fault, sighting in open_.items() if _finite(trial, setting.precision) else ():
-            elsewhere = _Sighting()
-            look(fault, elsewhere, [trial], until=margin_of(setting.precision))
-            sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
+    given = (setting.model, setting.specs, setting.options)
+    calm = (_calm_trial(setting, probe) for probe in seeded_probes(*given))
+    blind = (_trial(setting, probe) for probe in blind_probes(*given))
+    for trials, sought in ((calm, np.inf), (blind, _DROWNED)):
+        hidden = [s for s in open_.items() if s[1].floor_ratio <= sought]
+        for trial in trials if hidden else ():
+            for fault, sighting in hidden if _finite(trial, setting.precision) else ():
+                elsewhere = _Sighting()
+                look(fault, elsewhere, [trial], until=margin_of(setting.precision))
+                sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
 
 
 def _by_cost(trials: Sequence[Trial]) -> list[Trial]:

@@ -313,3 +313,27 @@ class TestExtremes:
         verdict = self.outcome(model, puppet, honest(model), artifact_of)
         assert verdict.outcome.value == "pass"
         assert verdict.faults.planted > 20
+
+
+def time_matters(report):
+    return {"time reversed"} <= set(report.caught_names)
+
+
+def test_a_state_that_is_only_rounding_hides_no_fault_in_time(networks, report):
+    cell = networks.cell(RNN, inputs=3, units=3)
+    still = replace(
+        cell,
+        **{
+            name: GateBlocks.of({g: np.zeros_like(blocks[g]) for g in blocks})
+            for name, blocks in cell.blocks.items()
+            if isinstance(blocks, GateBlocks)
+        },
+    )
+    model = Model("still", Sequence((Residual(Recurrent(still)),)))
+    assert time_matters(report(model))
+
+
+def test_outputs_that_grow_at_each_step_hide_no_fault_in_time(networks, report):
+    cell = networks.cell(RNN, inputs=3, units=3, scale=1e6)
+    cell = replace(cell, activation=Fact.given("linear", "test"))
+    assert time_matters(report(Model("growing", Sequence((Recurrent(cell),)))))
