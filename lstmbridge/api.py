@@ -43,7 +43,7 @@ from lstmbridge.sources import open_source
 from lstmbridge.staging import check_destination, default_stem, refuse_clashes, sha256_of, staged
 from lstmbridge.subjects import refuse_other_names, subjects_of
 from lstmbridge.verify.options import VerifyOptions
-from lstmbridge.written import annotated, left_to_say, read_back
+from lstmbridge.written import annotated, left_to_say, read_back, taken_over
 
 if TYPE_CHECKING:
     from lstmbridge.runtimes.graph import GraphRuntime
@@ -221,6 +221,7 @@ def convert(
                     thorough=False,
                     progress=progress,
                 )
+                verdict = taken_over(verdict, stage)
                 if verdict.outcome is Outcome.PASS:
                     artifact = annotated(target, artifact, part.model, verdict)
             if verdict is None or verdict.outcome is Outcome.PASS:

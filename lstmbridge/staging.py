@@ -38,6 +38,13 @@ class Staged:
         self.final = final
         self.committed = False
 
+    def told(self, text: str) -> str:
+        """`text` with the path that the user gave, in place of the folder on the way."""
+        folder, destination = self.path.parent, self.final.parent
+        plain = str(destination) == "."
+        text = text.replace(f"{folder.absolute()}{os.sep}", f"{destination.absolute()}{os.sep}")
+        return text.replace(f"{folder}{os.sep}", "" if plain else f"{destination}{os.sep}")
+
     def commit(self) -> None:
         """Move everything that was written into place, the named file last."""
         written = sorted(self.path.parent.iterdir(), key=lambda p: p == self.path)
@@ -104,15 +111,10 @@ def refuse_clashes(written: Sequence[Path], read: Sequence[Path]) -> None:
                 )
 
 
-def _name_the_destination(error: LstmBridgeError, folder: Path, destination: Path) -> None:
+def _name_the_destination(error: LstmBridgeError, stage: Staged) -> None:
     """Let `error` speak of the path that the user gave, not of the folder that is on its way."""
-
-    def told(text: str) -> str:
-        return text.replace(f"{folder}{os.sep}", "" if plain else f"{destination}{os.sep}")
-
-    plain = str(destination) == "."
-    error.read, error.expected = told(error.read), told(error.expected)
-    error.where, error.advice = told(error.where), told(error.advice)
+    error.read, error.expected = stage.told(error.read), stage.told(error.expected)
+    error.where, error.advice = stage.told(error.where), stage.told(error.advice)
 
 
 @contextmanager
@@ -139,7 +141,7 @@ def staged(final: Path, *, force: bool) -> Iterator[Staged]:
         ) from error
     except LstmBridgeError as error:
         if folder is not None:
-            _name_the_destination(error, folder, final.parent)
+            _name_the_destination(error, Staged(folder / final.name, final))
         raise
     finally:
         if folder is not None:

@@ -49,6 +49,7 @@ from lstmbridge.staging import check_destination, default_stem, refuse_clashes, 
 from lstmbridge.subjects import runtimes_of_whole
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify.wholes import facts_of, verify_whole
+from lstmbridge.written import taken_over
 
 
 def is_asked_for(source: Source, hints: Hints, *, stack_only: bool) -> bool:
@@ -226,6 +227,7 @@ def convert_whole(source: Source, order: Order) -> Conversion:
             verdict = compare_whole(
                 whole, [artifact], order.verification, order.runtimes, order.progress
             )
+            verdict = taken_over(verdict, stage)
             if verdict.outcome is Outcome.PASS:
                 noted = order.target.annotate(artifact, verdict_metadata(verdict))
                 artifact = replace(noted, expressions=artifact.expressions)

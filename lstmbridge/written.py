@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from lstmbridge.contracts import Artifact, Ledger, Target, Verdict
 from lstmbridge.errors import CannotExpress
 from lstmbridge.metadata import verdict_metadata
 from lstmbridge.model.blocks import Model
+from lstmbridge.staging import Staged
 
 
 def read_back(target: Target, artifact: Artifact) -> Artifact:
@@ -37,6 +40,28 @@ def annotated(target: Target, artifact: Artifact, model: Model, verdict: Verdict
             advice="this is a defect of lstmbridge; please report it",
         )
     return replace(noted, expressions=artifact.expressions)
+
+
+def taken_over(verdict: Verdict, stage: Staged) -> Verdict:
+    """The verdict on a staged file, as one on the path that the user gave: in all of its words."""
+    told: Verdict = _retold(verdict, stage.told)
+    return told
+
+
+def _retold(value: Any, told: Callable[[str], str]) -> Any:
+    """`value` with `told` done to every text in it; what has none of them is left as it is."""
+    if type(value) is str:
+        return told(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: getattr(value, f.name) for f in fields(value)}
+        new = {name: _retold(one, told) for name, one in own.items()}
+        changed = {name: one for name, one in new.items() if one is not own[name]}
+        return replace(value, **changed) if changed else value
+    if type(value) is tuple:
+        return tuple(_retold(one, told) for one in value)
+    if isinstance(value, Mapping):
+        return {name: _retold(one, told) for name, one in value.items()}
+    return value
 
 
 def left_to_say(model: Model, artifact: Artifact) -> tuple[str, ...]:
