@@ -58,6 +58,7 @@ from lstmbridge.contracts.verdicts import (
     OutputComparison,
     Progress,
     RuntimeResult,
+    Trace,
     Verdict,
 )
 from lstmbridge.model.signature import Signature, States, TensorSpec
@@ -101,6 +102,7 @@ __all__ = [
     "TargetOptions",
     "TensorRef",
     "TensorSpec",
+    "Trace",
     "Understanding",
     "Verdict",
     "WeightFinding",

@@ -40,6 +40,26 @@ class OutputComparison:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One output along time: at each point the place that came nearest to what is allowed.
+
+    Attributes:
+        along: what `at` counts: ``"step"`` of one probe, ``"length"`` of the sequences that a
+            final state was computed on, ``"place"`` on the second axis of a graph's output.
+        probe: the one that a curve was taken from; "" where points are of all probes.
+        at: rising; the first step is 1. Long curves are thinned out, what stands out is kept.
+        off: |difference| there.
+        allowed: what may differ there.
+    """
+
+    along: str
+    probe: str
+    at: tuple[int, ...]
+    off: tuple[float, ...]
+    allowed: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Counterexample:
     """The smallest input found that still shows a failure.
@@ -63,6 +83,7 @@ class RuntimeResult:
 
     `checks` are what the artifact claims beyond its outputs (rows are independent, pieces equal
     the whole, ...), each a comparison by name. `counterexample` is there when outputs differ.
+    `traces` are outputs along time, those that could be compared.
     """
 
     name: str
@@ -77,6 +98,7 @@ class RuntimeResult:
     seconds: float = 0.0
     checks: Mapping[str, OutputComparison] = field(default_factory=dict)
     counterexample: Counterexample | None = None
+    traces: Mapping[str, Trace] = field(default_factory=dict)
 
     @property
     def comparisons(self) -> int:

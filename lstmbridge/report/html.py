@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from lstmbridge import __version__
-from lstmbridge.contracts import FaultReport, LedgerReport, RuntimeResult, Verdict
+from lstmbridge.contracts import (
+    FaultReport,
+    LedgerReport,
+    OutputComparison,
+    RuntimeResult,
+    Verdict,
+)
 from lstmbridge.model.blocks import Model
-from lstmbridge.report.drawing import distances, error_bar, error_scale, said, stack
+from lstmbridge.report.along import shared_scale, trace_panel
+from lstmbridge.report.drawing import Scale, distances, error_bar, error_scale, said, stack
 from lstmbridge.report.style import CSS
+from lstmbridge.report.summary import Finding, findings, sentences
 
 _MARK = (
     '<p class="soft">A bar is the largest difference anywhere; the mark is what rounding may do '
     "on these weights (the noise floor) at the worst place. What passes it is red.</p>"
+)
+_ALONG = (
+    "Along time: the line (or dot) is the difference, the shaded ground what rounding may do. "
+    "Final states are followed by the length of their sequences, over all probes."
 )
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "tensorflow")
 _CAUGHT_BEYOND = 2.0
@@ -38,7 +50,7 @@ def text(
         f'<h1><span class="{word}">{word.upper()}</span></h1>',
         f"<p>{named} against <code>{said(source)}</code></p>",
         f'<p class="soft">{verdict.comparisons:,} numbers compared in {verdict.seconds:.2f} s</p>',
-        _list(verdict.reasons),
+        _findings(findings(verdict)),
         _section("The network", f"<figure>{stack(model)}</figure>") if model else "",
         _section("Runtimes", _runtimes(verdict)),
         _section("Planted faults", _faults(verdict.faults)),
@@ -66,6 +78,12 @@ def _list(lines: Sequence[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
+def _findings(found: Sequence[Finding]) -> str:
+    """Each finding with its details as a list of their own."""
+    items = "".join(f"<li>{said(one.head)}{_list(one.details)}</li>" for one in found)
+    return f"<ul>{items}</ul>" if items else ""
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:
     """Rows of HTML; the last `numbers` columns but the very last hold numbers."""
 
@@ -81,39 +99,58 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0
 
 
 def _runtimes(verdict: Verdict) -> str:
-    scale = error_scale(c for r in verdict.runtimes for c in r.outputs.values())
+    compared = [c for r in verdict.runtimes for c in (*r.outputs.values(), *r.checks.values())]
+    scale = error_scale(compared)
     parts = [_runtime(r, verdict.runtimes) for r in verdict.runtimes] or ["<p>none ran</p>"]
     for k, r in enumerate(verdict.runtimes):
-        rows = [
-            (
-                f"<code>{said(name)}</code>"
-                + (f' <span class="fail">{said(one.problem)}</span>' if one.problem else ""),
-                f"{one.max_abs:.2g}",
-                f"{one.allowed:.2g}",
-                f"{one.ratio:.2g}",
-                error_bar(one, scale),
-            )
-            for name, one in r.outputs.items()
-        ]
-        if rows:
-            axis = f"1e{scale.low} to 1e{scale.high}, logarithmic"
-            heads = ("output", "differs by", "allowed", "of allowed", axis)
-            parts[k] += _table(heads, rows, numbers=3)
+        parts[k] += _comparisons("output", r.outputs, scale)
+        parts[k] += _comparisons("what the file claims besides", r.checks, scale)
+        parts[k] += _along(r, verdict.runtimes)
     told = _MARK
     if verdict.tolerance is not None:
         told = f"<p>a tolerance of {verdict.tolerance:g} stood in place of the noise floor</p>"
     return told + "".join(parts)
 
 
+def _comparisons(what: str, found: Mapping[str, OutputComparison], scale: Scale) -> str:
+    """Comparisons by name, a row for each; "" where there are none."""
+    if not found:
+        return ""
+    rows = [
+        (
+            (f"<code>{said(name)}</code>" if what == "output" else said(name))
+            + (f' <span class="fail">{said(one.problem)}</span>' if one.problem else ""),
+            f"{one.comparisons:,}",
+            f"{one.max_abs:.2g}",
+            f"{one.allowed:.2g}",
+            f"{one.ratio:.2g}",
+            error_bar(one, scale),
+        )
+        for name, one in found.items()
+    ]
+    axis = f"1e{scale.low} to 1e{scale.high}, logarithmic"
+    heads = (what, "numbers", "differs by", "allowed", "of allowed", axis)
+    return _table(heads, rows, numbers=4)
+
+
+def _along(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
+    """Every output along time, all of them on one scale."""
+    if not r.traces:
+        return ""
+    scale = shared_scale(t for x in every for t in x.traces.values())
+    panels = "".join(trace_panel(name, one, scale) for name, one in r.traces.items())
+    return f'<p class="soft">{_ALONG}</p><figure class="along">{panels}</figure>'
+
+
 def _runtime(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
     several = len({x.subject for x in every}) > 1
     what = ", ".join(filter(None, (r.device, r.precision, r.subject if several else "")))
     head = (
-        f'<p><b>{said(r.name)}</b> {said(r.version)} <span class="soft">({said(what)})</span> '
-        f'<span class="{said(r.status)}">{said(r.status)}</span></p>'
+        f'<h3><b>{said(r.name)}</b> {said(r.version)} <span class="soft">({said(what)})</span> '
+        f'<span class="{said(r.status)}">{said(r.status)}</span></h3>'
     )
     told = r.diagnosis or (r.reason if r.status != "fail" else "")
-    return head + (f"<p>{said(told)}</p>" if told else "")
+    return head + _list(sentences(told))
 
 
 def _faults(faults: FaultReport) -> str:

@@ -14,6 +14,7 @@ from lstmbridge.contracts import (
     Part,
     RuntimeInfo,
     RuntimeResult,
+    Trace,
     Verdict,
 )
 from lstmbridge.gates import GateBlocks
@@ -128,6 +129,16 @@ def comparison(c: OutputComparison) -> dict[str, Any]:
     }
 
 
+def _trace(t: Trace) -> dict[str, Any]:
+    return {
+        "along": t.along,
+        "probe": t.probe,
+        "at": list(t.at),
+        "differs": [_number(x) for x in t.off],
+        "allowed": [_number(x) for x in t.allowed],
+    }
+
+
 def _runtime(r: RuntimeResult) -> dict[str, Any]:
     return {
         "name": r.name,
@@ -140,6 +151,7 @@ def _runtime(r: RuntimeResult) -> dict[str, Any]:
         "diagnosis": r.diagnosis,
         "outputs": {name: comparison(c) for name, c in r.outputs.items()},
         "checks": {name: comparison(c) for name, c in r.checks.items()},
+        "traces": {name: _trace(t) for name, t in r.traces.items()},
         "counterexample": None if r.counterexample is None else r.counterexample.size,
         "seconds": r.seconds,
     }

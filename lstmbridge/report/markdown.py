@@ -14,6 +14,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.model.facts import Basis
+from lstmbridge.report.summary import findings
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@])")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -37,10 +38,12 @@ def text(verdict: Verdict, *, source: str, artifacts: tuple[str, ...]) -> str:
         f"{names} against {_code(source)}: {verdict.comparisons:,} numbers compared.",
         "",
     ]
-    shown = verdict.reasons[:_REASONS_SHOWN]
-    lines += [f"- {_said(reason)}" for reason in shown]
-    if len(verdict.reasons) > len(shown):
-        lines.append(f"- and {len(verdict.reasons) - len(shown)} reasons more")
+    found = findings(verdict)
+    shown = found[:_REASONS_SHOWN]
+    for one in shown:
+        lines += [f"- {_said(one.head)}", *_details(one.details)]
+    if len(found) > len(shown):
+        lines.append(f"- and {len(found) - len(shown)} reasons more")
     lines += [""] if shown else []
     lines += _table(verdict.runtimes)
     lines += [f"- {line}" for line in _evidence(verdict)]
@@ -49,6 +52,12 @@ def text(verdict: Verdict, *, source: str, artifacts: tuple[str, ...]) -> str:
         lines += [f"- {_said(line)}" for line in verdict.not_run]
         lines += ["", "</details>"]
     return "\n".join([*lines, "", f"lstmbridge {__version__}, seed {verdict.seed}", ""])
+
+
+def _details(details: Sequence[str]) -> list[str]:
+    lines = [f"  - {_said(one)}" for one in details[:_REASONS_SHOWN]]
+    more = len(details) - _REASONS_SHOWN
+    return [*lines, f"  - and {more} more"] if more > 0 else lines
 
 
 def _said(words: str) -> str:
@@ -94,8 +103,14 @@ def _worst(r: RuntimeResult) -> tuple[str, str, str, str]:
     return _code(name), f"{one.max_abs:.2g}", f"{one.allowed:.2g}", f"{one.ratio:.2g}"
 
 
+def _claims(r: RuntimeResult) -> str:
+    """What the file claims beyond its outputs; what does not hold is among the reasons."""
+    held = [name for name, one in r.checks.items() if not one.problem and one.ratio <= 1]
+    return f"{_said(r.name)}, held: {_said('; '.join(held))}" if held else ""
+
+
 def _evidence(verdict: Verdict) -> list[str]:
-    lines = [_faults(verdict.faults)]
+    lines = [*filter(None, map(_claims, verdict.runtimes)), _faults(verdict.faults)]
     if verdict.ledger is not None:
         lines.append(_ledger(verdict.ledger))
     assumed = dict.fromkeys(

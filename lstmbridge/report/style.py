@@ -35,6 +35,13 @@ svg .wire { stroke: var(--soft); fill: none; }
 svg .grid { stroke: var(--line); }
 svg .bar { fill: var(--bar); } svg .over { fill: var(--bad); }
 svg .limit { stroke: var(--ink); stroke-width: 2; }
+svg .floor { fill: var(--line); opacity: .6; } svg .line { stroke: var(--bar); fill: none;
+  stroke-width: 1.5; }
+.along { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr));
+  gap: .75rem 1.5rem; margin: .5rem 0 1rem; }
+.along svg { width: 100%; height: auto; break-inside: avoid; }
+h3 { font-size: 1rem; font-weight: normal; margin: 1.5rem 0 .25rem; break-after: avoid; }
+h3 b { font-weight: 600; }
 svg .rod { stroke: var(--bar); stroke-width: 2; } svg .rod.over { stroke: var(--bad); }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --page: #fff;
     --box: #f4f4f4; --line: #bbb; --good: #14663b; --bad: #a3241b; --unsure: #7a5400;

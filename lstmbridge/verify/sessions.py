@@ -17,6 +17,7 @@ from lstmbridge.contracts import (
 )
 from lstmbridge.errors import RuntimeFailed, RuntimeUnavailable
 from lstmbridge.model.blocks import Model
+from lstmbridge.verify.along import along_time
 from lstmbridge.verify.compare import compare_outputs, passes, worst_of
 from lstmbridge.verify.trials import Trial
 
@@ -127,5 +128,6 @@ def _result(
         precision="" if session is None else session.precision,
         subject=subject.label,
         outputs=outputs,
+        traces=along_time(subject.observed),
         seconds=time.perf_counter() - start,
     )
