@@ -45,7 +45,7 @@ def with_branches(
     outside = set(results)
     for at in reversed(range(len(kept))):
         node = kept[at]
-        if node is None or node.op_type != "If":
+        if node is None or node.op_type != "If" or _is_whole(node):
             continue
         readers = _readers(kept, outside)
         moved = {branch: _only_for(kept, at, branch, readers) for branch in (_THEN, _ELSE)}
@@ -58,6 +58,11 @@ def with_branches(
         for k in (*moved[_THEN], *moved[_ELSE]):
             kept[k] = None
     return [node for node in kept if node is not None]
+
+
+def _is_whole(node: onnx.NodeProto) -> bool:
+    """Whether a choice asks if there is a step at all: what a loop reads stays outside of it."""
+    return any(one.op_type == "Scan" for one in _branch_of(node, _THEN).node)
 
 
 def _readers(

@@ -17,7 +17,7 @@ from onnx import helper
 from lstmbridge.gates import Array
 from lstmbridge.targets.onnx.builder import GraphBuilder, Weight
 from lstmbridge.targets.onnx.weights import cast
-from lstmbridge.targets.onnx.whole.values import Dims, Sym, Value, dims_of, kind_of_value
+from lstmbridge.targets.onnx.whole.values import KINDS, Dims, Sym, Value, dims_of, kind_of_value
 
 INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 _NAMED_BELOW = 2**8
@@ -50,6 +50,7 @@ class Emitter:
     at: str = "graph"
     makers: dict[str, Made] = field(default_factory=dict)
     alike: set[str] = field(default_factory=set)
+    _syms: dict[str, Sym] = field(default_factory=dict)
     _frames: list[list[onnx.NodeProto]] = field(default_factory=lambda: [[]])
     _levels: dict[str, int] = field(default_factory=dict)
     _known: dict[Any, tuple[int, list[Sym]]] = field(default_factory=dict)
@@ -133,6 +134,8 @@ class Emitter:
     ) -> list[Sym]:
         """Add a node with several outputs: the kind and shape of each is given."""
         names = tuple(one if isinstance(one, str) else self.name(one) for one in inputs)
+        pairs = zip(names, inputs, strict=True)
+        self._syms.update((name, one) for name, one in pairs if isinstance(one, Sym))
         shared = not any(isinstance(value, onnx.GraphProto) for value in attrs.values())
         key = (op, names, len(outputs), repr(sorted(attrs.items()))) if shared else None
         if key in self._known:
@@ -168,6 +171,13 @@ class Emitter:
     def level(self, name: str) -> int:
         """How deep in loops a value lives; 0 outside of all."""
         return self._levels.get(name, 0)
+
+    def known(self, name: str) -> Sym | None:
+        """What is known of a value that some node has read; None of what none has."""
+        weight = self.graph.weights.get(name)
+        if weight is None:
+            return self._syms.get(name)
+        return Sym(name, KINDS[weight.dtype.kind], weight.shape)
 
     @property
     def depth(self) -> int:

@@ -1,4 +1,4 @@
-"""A loop of the graph as ONNX's `Loop`.
+"""A loop of the graph as ONNX's `Scan` where it is counted (`scans`), else as its `Loop`.
 
 TensorFlow asks the condition before each step, ONNX's `Loop` after it (for the next one): so
 the condition is said twice, of what the loop begins with and of what a step gives.
@@ -6,7 +6,7 @@ the condition is said twice, of what the loop begins with and of what a step giv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from lstmbridge.graph.network import Loop, LoopVariable, Tensor
 from lstmbridge.targets.onnx.builder import elem_type
 from lstmbridge.targets.onnx.whole.arrays import Elements
 from lstmbridge.targets.onnx.whole.branches import with_branches
+from lstmbridge.targets.onnx.whole.counted import Count, Steps, count_of
 from lstmbridge.targets.onnx.whole.emitter import Emitter, needed
+from lstmbridge.targets.onnx.whole.scans import Body, Element, emit_scan
 from lstmbridge.targets.onnx.whole.values import (
     Dims,
     Sym,
@@ -67,7 +69,8 @@ def emit_loop(walk: Walk, loop: Loop, wanted: Sequence[LoopVariable]) -> dict[Te
         if scope != loop.name:
             walk.compute(scope, [t for t in outside if place(t)[0] == scope])
     initial = {v.entry: _initial(walk, v) for v in variables}
-    return _Looper(walk, loop, variables, initial).emit()
+    walk.loops.add(loop.name)
+    return _Looper(walk, loop, variables, initial, [v.entry for v in wanted]).emit()
 
 
 def _initial(walk: Walk, variable: LoopVariable) -> Any:
@@ -94,9 +97,11 @@ class _Looper:
         loop: Loop,
         variables: Sequence[LoopVariable],
         initial: dict[Tensor, Any],
+        wanted: Sequence[Tensor],
     ) -> None:
         self._walk = walk
         self._loop = loop
+        self._wanted = wanted
         self._emitter: Emitter = walk.words.emitter
         self._following = {v.entry: v.following for v in variables}
         self._states: dict[Tensor, Value] = {}
@@ -196,11 +201,49 @@ class _Looper:
     # -- the node -------------------------------------------------------------------------------
 
     def _finish(self, first: Value, arguments: Sequence[Sym], body: _Body) -> dict[Tensor, Any]:
-        emitter, name = self._emitter, self._loop.name
-        scanned = list(self._scanned(body))
+        emitter = self._emitter
+        steps = Steps(self._states, self._arguments, body.following)
+        counters = steps.counters(emitter)
+        count = count_of(emitter, steps, body.again)
+        scanned = list(self._scanned(body, counters))
         given = [body.again, *body.following.values(), *(value for _, value in scanned)]
         results = self._results(given)
         nodes = with_branches(needed(emitter.leave(), results), results, emitter.alike)
+        keys = [key for key, _ in scanned]
+        if count is not None:
+            last = 1 + len(self._states)
+            made = emit_scan(
+                self._walk.words,
+                Body(
+                    self._loop.name,
+                    steps,
+                    count,
+                    nodes,
+                    dict(zip(self._states, results[1:last], strict=True)),
+                    [
+                        Element(result, kind_of_value(value), self._outer(value))
+                        for result, (_, value) in zip(results[last:], scanned, strict=True)
+                    ],
+                    [entry for entry in self._wanted if entry in self._states],
+                ),
+            )
+            if made is not None:
+                parts = dict(zip(keys, made.elements, strict=True))
+                return self._finals(made.finals, parts, body, count)
+        every = self._emit_loop(first, arguments, (nodes, results, given))
+        finals: dict[Tensor, Any] = dict(zip(self._states, every, strict=False))
+        parts = dict(zip(keys, every[len(self._states) :], strict=True))
+        return self._finals(finals, parts, body, count)
+
+    def _emit_loop(
+        self,
+        first: Value,
+        arguments: Sequence[Sym],
+        said: tuple[Sequence[onnx.NodeProto], Sequence[str], Sequence[Value]],
+    ) -> list[Sym]:
+        """The `Loop`: `said` are its body's nodes, its results by name and by value."""
+        emitter, name = self._emitter, self._loop.name
+        nodes, results, given = said
         infos = [
             helper.make_tensor_value_info(
                 result, elem_type(emitter.dtype(kind_of_value(v))), fixed(dims_of(v))
@@ -220,15 +263,14 @@ class _Looper:
             )
         graph: onnx.GraphProto = helper.make_graph(nodes, f"{name}/body", inputs, infos)
         outputs = [(kind_of_value(v), self._shapes[e]) for e, v in self._states.items()]
-        outputs += [(kind_of_value(v), (None, *self._outer(v))) for _, v in scanned]
+        outputs += [(kind_of_value(v), (None, *self._outer(v))) for v in given[1 + len(outputs) :]]
         emitter.at = name
-        made = emitter.emit_many(
+        return emitter.emit_many(
             "Loop",
             ["", emitter.name(first), *map(emitter.name, self._states.values())],
             outputs,
             body=graph,
         )
-        return self._finals(made, scanned, body)
 
     def _outer(self, value: Value) -> Dims:
         """A shape as it is known outside of the loop."""
@@ -238,29 +280,17 @@ class _Looper:
             for n in dims_of(value)
         )
 
-    def _scanned(self, body: _Body) -> Iterator[tuple[tuple[Tensor, str], Value]]:
+    def _scanned(
+        self, body: _Body, counters: Mapping[str, str]
+    ) -> Iterator[tuple[tuple[Tensor, str], Value]]:
         """What each step gives besides its states: elements, and their numbers where needed."""
         for entry, write in body.arrays.items():
             if write is None:
                 continue
             number, value = write
             yield (entry, "value"), value
-            if not self._is_step(number, body):
+            if not isinstance(number, Sym) or number.name not in counters:
                 yield (entry, "number"), number
-
-    def _is_step(self, number: Value, body: _Body) -> bool:
-        """Whether a number is 0 in the first step, 1 in the second, and so on."""
-        if not isinstance(number, Sym):
-            return False
-        for entry, value in body.following.items():
-            if self._arguments[entry].name != number.name:
-                continue
-            begins, made = self._states[entry], self._emitter.makers.get(self._emitter.name(value))
-            if isinstance(begins, Sym) or begins.size != 1 or begins.item() != 0:
-                return False
-            one = self._emitter.name(np.asarray(1, np.int64))
-            return made is not None and made.op == "Add" and set(made.inputs) == {number.name, one}
-        return False
 
     def _results(self, given: Sequence[Value]) -> list[str]:
         """Each result under a name of its own, made by a node of the body."""
@@ -274,12 +304,13 @@ class _Looper:
         return names
 
     def _finals(
-        self, made: Sequence[Sym], scanned: Sequence[Any], body: _Body
+        self,
+        finals: dict[Tensor, Any],
+        parts: Mapping[tuple[Tensor, str], Sym],
+        body: _Body,
+        count: Count | None,
     ) -> dict[Tensor, Any]:
         """The last values, for whoever reads them."""
-        finals: dict[Tensor, Any] = dict(zip(self._states, made, strict=False))
-        elements = made[len(self._states) :]
-        parts = {key: sym for (key, _), sym in zip(scanned, elements, strict=True)}
         for entry, array in self._arrays.items():
             if body.arrays[entry] is None:
                 finals[entry] = array
@@ -288,15 +319,15 @@ class _Looper:
             if (entry, "number") in parts:
                 whole = self._placed(array, parts[entry, "number"], whole)
             elif not array.grows:
-                whole = self._filled_up(array, whole, body)
+                whole = self._filled_up(array, whole, count)
             size = self._emitter.length(whole, 0) if array.grows else array.size
             finals[entry] = Elements(size, whole=whole)
         return finals
 
-    def _filled_up(self, array: Elements, whole: Sym, body: _Body) -> Sym:
+    def _filled_up(self, array: Elements, whole: Sym, count: Count | None) -> Sym:
         """With zeros for the elements that the loop did not come to, where it may end before."""
         dims = (array.size, *whole.dims[1:])
-        if self._ends_at(array.size, body):
+        if self._ends_at(array.size, count):
             whole.dims = dims
             return whole
         words, emitter = self._walk.words, self._emitter
@@ -305,17 +336,10 @@ class _Looper:
         zeros = words.expand(words.literal(np.asarray(0.0), whole.kind), [left, *element])
         return emitter.emit("Concat", [whole, zeros], whole.kind, dims, axis=0)
 
-    def _ends_at(self, size: int | Sym, body: _Body) -> bool:
-        """Whether the loop's only condition is that a counter from 0 is below `size`."""
-        emitter = self._emitter
-        made = emitter.makers.get(emitter.name(body.again))
-        if made is None or made.op != "Less":
-            return False
-        words = self._walk.words
-        if made.inputs[1] != emitter.name(words.integer(size)):
-            return False
-        counters = (e for e, v in body.following.items() if emitter.name(v) == made.inputs[0])
-        return any(self._is_step(self._arguments[entry], body) for entry in counters)
+    def _ends_at(self, size: int | Sym, count: Count | None) -> bool:
+        """Whether the loop takes `size` steps, whatever happens in them."""
+        wanted = self._emitter.name(self._walk.words.integer(size))
+        return count is not None and set(count.limits) == {wanted}
 
     def _placed(self, array: Elements, numbers: Sym, values: Sym) -> Sym:
         """Elements at the numbers under which they were written."""

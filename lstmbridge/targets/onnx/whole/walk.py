@@ -67,6 +67,7 @@ class Walk:
         places: says the recurrent stacks, when a tensor of theirs is asked for.
         entries: loop variables in the step that is being said.
         finals: loop variables after the last step, by the scope that the loop stands in.
+        loops: the names of loops that were said.
     """
 
     program: Program
@@ -75,6 +76,7 @@ class Walk:
     places: Mapping[Tensor, Any] = field(default_factory=dict)
     entries: dict[Tensor, Any] = field(default_factory=dict)
     finals: dict[str, dict[Tensor, Any]] = field(default_factory=dict)
+    loops: set[str] = field(default_factory=set)
     scopes: dict[str, dict[str, Sequence[Any]]] = field(default_factory=lambda: {OUTSIDE: {}})
     _branches: dict[tuple[str, str], frozenset[Branch]] = field(default_factory=dict)
     _cut: dict[Tensor, Any] = field(default_factory=dict)
