@@ -23,7 +23,7 @@ def variable(name, initial, following):
     ]
 
 
-def summing(constant, limit="length", condition=(), start=0, stride=1, state="s_plain"):
+def summing(constant, *, limit="length", condition=(), start=0, stride=1, state="s_plain"):
     """``for n in range(limit): s = 2 s + x[n]``, each s written down; x is time-major."""
     return [
         Node("x", "Placeholder"),
