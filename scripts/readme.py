@@ -1,15 +1,19 @@
-"""Write the generated parts of README.md anew: what converts, and what `inspect` prints.
+"""Write the generated parts of README.md anew: what converts, what `inspect` and `convert` print.
 
     python scripts/readme.py          rewrite README.md
     python scripts/readme.py --check  exit 1 when it is stale (the tests do this)
 
-A generated part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+A generated part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. One that differs
+only in what a run or a machine decides (see `steady`) is left as it is.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from lstmbridge import api
@@ -49,17 +53,52 @@ def inspection() -> str:
     return "```\n" + text.replace(f"{ROOT}/", "") + "\n```"
 
 
-PARTS = {"capability": capability_table, "inspect": inspection}
+def conversion() -> str:
+    """What the first command of the page prints."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            text = terminal.conversion(api.convert(ROOT / EXAMPLE, to="onnx", output="model.onnx"))
+        finally:
+            os.chdir(before)
+    return "```\n" + text + "\n```"
+
+
+_DECIDED_BY_A_RUN = (
+    (r"in \d+\.\d\d s", "in # s"),  # time
+    (r"\d+\.\d+\.\d+", "#"),  # versions of packages
+    (r"\([\d,]+ bytes\)", "(# bytes)"),  # the file holds the differences that were seen
+    (r"at worst, .*\n(      .*\n)*", "at worst, #\n"),  # processors round differently
+    (r"at \S+ x what", "at # x what"),
+    (r"  not run\n(    .*\n)*", "  not run #\n"),  # what is installed
+)
+
+
+def steady(text: str) -> str:
+    """`text` without what another run, or another machine, would say differently."""
+    for pattern, replacement in _DECIDED_BY_A_RUN:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+PARTS = {"capability": capability_table, "inspect": inspection, "convert": conversion}
+
+
+def _renewed(body: str) -> Callable[[re.Match[str]], str]:
+    def renewed(found: re.Match[str]) -> str:
+        kept = found[2] if steady(found[2]) == steady(body) else body
+        return f"{found[1]}{kept}{found[3]}"
+
+    return renewed
 
 
 def rendered(readme: str) -> str:
     """`readme` with every generated part made anew."""
     for name, make in PARTS.items():
-        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        body = make()
-        readme, found = re.subn(
-            pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", readme, flags=re.DOTALL
-        )
+        pattern = rf"(<!-- begin {name} -->\n)(.*?)(<!-- end {name} -->)"
+        body = f"{make()}\n"
+        readme, found = re.subn(pattern, _renewed(body), readme, flags=re.DOTALL)
         if found != 1:
             raise SystemExit(f"README.md has {found} parts called {name}")
     return readme

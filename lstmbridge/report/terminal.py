@@ -40,6 +40,8 @@ Row = tuple[str, str, str, str]
 
 _IGNORED_SHOWN = 12
 _DEPARTED_SHOWN = 4
+_LEAST = 0.01
+"""A smaller share is not told from another."""
 _NEAR = 10
 """From this ratio on, "times what is allowed" is easier to read than a fraction."""
 
@@ -185,6 +187,8 @@ def difference(name: str, c: OutputComparison) -> str:
         return f"{name}: {c.problem}, on probe {c.probe}"
     place = ", ".join(map(str, c.worst_index))
     ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{c.ratio:,.3g} times"
+    if 0 < c.ratio < _LEAST:
+        ratio = f"less than {_LEAST} of"
     return (
         f"{name}[{place}] differs by {c.max_abs:.2g}, {ratio} the {c.allowed:.2g} allowed, "
         f"on probe {c.probe}"
