@@ -6,8 +6,8 @@ training and inference, one of several outputs are asked for, with what the grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
@@ -26,6 +26,7 @@ from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.shapes_seen import shapes_seen
 from lstmbridge.graph.slices import PLACEHOLDERS
 from lstmbridge.graph.trace import VARIABLES, Tracer, is_training
+from lstmbridge.graph.updated import updated_note
 from lstmbridge.graph.whole import Port, Setting, Whole
 
 MOST_SHOWN = 8
@@ -79,7 +80,11 @@ def whole_of(
     asked.outputs = _named(network, outputs) or _declared(network, declared_outputs)
     asked.outputs = asked.outputs or _evident(network)
     asked.inputs = _named(network, inputs) or _declared(network, declared_inputs)
-    return asked.settled(settings)
+    whole = asked.settled(settings)
+    fed = [port.tensor for port in whole.inputs]
+    found = asked.needed(whole.program)
+    note = updated_note(graph, whole.program.tracer, found, fed)
+    return replace(whole, notes=(*whole.notes, note)) if note else whole
 
 
 @dataclass
@@ -118,6 +123,11 @@ class _Asked:
             self.inputs = {k: t for k, t in self.inputs.items() if t != setting.tensor}
         program = self._walker().program
         return self._whole(program)
+
+    def needed(self, program: Program) -> Collection[str]:
+        """Names of the operations that the outputs need, once all is settled."""
+        settled = {s.tensor: s.value for s in self.settings.values()}
+        return Walker(program, settled).walk(list(self.outputs.values())).ops.keys()
 
     def _set(self, setting: Setting) -> None:
         self.settings.setdefault(setting.name, setting)

@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 import onnx
 from onnx import helper
 
+from lstmbridge.targets.onnx.whole.choices import joined
 from lstmbridge.targets.onnx.whole.emitter import captured
 
 MOST_IN_A_WHERE = 6
@@ -41,8 +42,8 @@ def with_branches(
         results: names that are used outside.
         alike: results of choices between values of one shape, by a single predicate.
     """
-    kept: list[onnx.NodeProto | None] = list(nodes)
     outside = set(results)
+    kept: list[onnx.NodeProto | None] = list(joined(nodes, outside))
     for at in reversed(range(len(kept))):
         node = kept[at]
         if node is None or node.op_type != "If" or _is_whole(node):
@@ -51,7 +52,8 @@ def with_branches(
         moved = {branch: _only_for(kept, at, branch, readers) for branch in (_THEN, _ELSE)}
         inside = [kept[k] for k in (*moved[_THEN], *moved[_ELSE])]
         harmless = all(one is not None and one.op_type in _HARMLESS for one in inside)
-        if node.output[0] in alike and harmless and len(inside) <= MOST_IN_A_WHERE:
+        one = len(node.output) == 1
+        if one and node.output[0] in alike and harmless and len(inside) <= MOST_IN_A_WHERE:
             kept[at] = _where(node)
             continue
         kept[at] = _filled(node, {b: [kept[k] for k in ks] for b, ks in moved.items()}, alike)
@@ -123,8 +125,8 @@ def _filled(
     for branch, nodes in moved.items():
         old = _branch_of(node, branch)
         own = [one for one in nodes if one is not None]
-        result = old.output[0].name
-        inner = with_branches([*own, *old.node], [result], alike)
+        results = [info.name for info in old.output]
+        inner = with_branches([*own, *old.node], results, alike)
         graph = helper.make_graph(inner, old.name, [], old.output)
         filled.attribute.append(helper.make_attribute(branch, graph))
     return filled

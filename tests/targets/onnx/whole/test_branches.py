@@ -118,3 +118,42 @@ def test_an_input_whose_number_of_axes_nothing_shows_is_refused_by_its_name(whol
     nodes = [Node("x", "Placeholder"), Node("y", "Neg", ("x",))]
     with pytest.raises(CannotExpress, match="number of axes of the input 'x'"):
         written(whole_model(nodes, {"x": (None, "float32")}, {"y": "float32"}))
+
+
+def single_or_many(constant):
+    """``x`` without its second axis where that has one element, else sums over it; twice."""
+    return [
+        Node("x", "Placeholder"),
+        constant("axis", [1], np.int32),
+        constant("from", [1], np.int32),
+        constant("to", [2], np.int32),
+        constant("step", [1], np.int32),
+        constant("one", 1, np.int32),
+        Node("shape", "Shape", ("x",)),
+        Node("width", "StridedSlice", ("shape", "from", "to", "step"), {"shrink_axis_mask": 1}),
+        Node("single", "Equal", ("width", "one")),
+        Node("switch", "Switch", ("x", "single")),
+        Node("alone", "Squeeze", ("switch:1",), {"squeeze_dims": [1]}),
+        Node("twice", "AddV2", ("alone", "alone")),
+        Node("summed", "Sum", ("switch:0", "axis"), {"keep_dims": False}),
+        Node("most", "Max", ("switch:0", "axis"), {"keep_dims": False}),
+        Node("first", "Merge", ("summed", "alone")),
+        Node("between", "Exp", ("first",)),
+        Node("second", "Merge", ("most", "twice")),
+    ]
+
+
+@pytest.mark.parametrize("opset", [11, 17, 21])
+def test_what_two_values_of_one_cond_need_is_not_run_where_its_branch_is_not_taken(
+    opset, constant, whole_model, written
+):
+    outputs = {"between": "float32", "second": "float32", "first": "float32"}
+    inputs = {"x": ((None, None, 2), "float32")}
+    whole = whole_model(single_or_many(constant), inputs, outputs)
+    made = written(whole, opset=opset)
+    for width in (1, 3):
+        x = np.linspace(0, 1, 4 * width).reshape(2, width, 2)
+        got, wanted = made(x=x), whole.run({"x": x})
+        for name in outputs:
+            np.testing.assert_allclose(got[name], wanted[name], rtol=1e-6)
+    assert made.kinds.count("If") == 1
