@@ -195,10 +195,15 @@ def difference(name: str, c: OutputComparison) -> str:
     )
 
 
+def _flat(message: str) -> str:
+    """A message of several lines (what was read, where, what to do) as one sentence."""
+    return re.sub(r"\s*\n\s*", "; ", message)
+
+
 def _runtime(r: RuntimeResult) -> list[str]:
     head = f"  {r.name} {r.version}".rstrip()
     if r.status in {"unavailable", "error"}:
-        return [f"{head}: {r.status}: {r.reason}"]
+        return [f"{head}: {r.status}: {_flat(r.reason)}"]
     place = ", ".join(x for x in (r.device, r.precision) if x)
     numbers = sum(c.comparisons for c in r.outputs.values())
     lines = [
@@ -266,7 +271,7 @@ def verdict(v: Verdict) -> str:
     }[v.outcome]
     lines = [f"{word}  {_plural(v.comparisons, 'number')} compared in {v.seconds:.2f} s"]
     if v.outcome is not Outcome.FAIL:
-        lines += [f"  because {reason}" for reason in v.reasons]
+        lines += [f"  because {_flat(reason)}" for reason in v.reasons]
     for r in v.runtimes:
         lines += _runtime(r)
     if v.ledger is not None:

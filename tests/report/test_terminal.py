@@ -173,3 +173,13 @@ def test_an_absent_runtime_says_how_to_get_it() -> None:
     text = terminal.runtimes((here, gone))
     assert "not here: not here\n    torch  pip install torch" in text
     assert [r["available"] for r in jsonable.runtimes((here, gone))] == [True, False]
+
+
+def test_a_message_of_several_lines_is_one_sentence() -> None:
+    why = "no CUDA\n  where: here\n  what to do: go"
+    absent = RuntimeResult("cuda", "1", "gpu", "unavailable", why)
+    text = said(
+        replace(PASSED, outcome=Outcome.INCONCLUSIVE, reasons=(why,), runtimes=(RAN, absent))
+    )
+    assert "because no CUDA; where: here; what to do: go" in text
+    assert "cuda 1: unavailable: no CUDA; where: here; what to do: go" in text
