@@ -1,4 +1,4 @@
-"""Run a network in float64 NumPy, loops and all, from fed tensors to wanted ones.
+"""Run a network, loops and all, from fed tensors to wanted ones: in NumPy or by other words.
 
 `evaluate` looks at pieces without loops, for proofs; this runs the whole path. The order of one
 step is found once and repeated, so that a loop costs its arithmetic. Conds are run as
@@ -18,6 +18,7 @@ from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.gates import Array
 from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
 from lstmbridge.graph.ops import OPS, Definition
+from lstmbridge.graph.ops_arrays import Steps
 from lstmbridge.graph.ops_lists import CONTAINERS
 from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.trace import VARIABLES, Tracer
@@ -239,9 +240,10 @@ class _Run:
         value = self._look(*self.program.place(tensor))
         if isinstance(value, Unavailable):
             raise value.error()
-        if value is None or not isinstance(value, np.ndarray):
+        if value is None or isinstance(value, Steps):
             raise NotRecognised(f"{tensor[0]!r} has no value in this run", where=tensor[0])
-        return value
+        found: Array = value
+        return found
 
     def _look(self, scope: str, at: Tensor) -> Any:
         if at in self.given:
@@ -290,17 +292,20 @@ class _Run:
             alive = [(value, k) for k, value in enumerate(args) if value is not None]
             return [alive[0][0], np.asarray(alive[0][1])] if alive else _DEAD
         if op.kind == BRANCHES and not isinstance(args[0], Unavailable):
-            return [args[1] if bool(np.ravel(args[0])[0]) else args[2]]
+            return [args[1] if self._truth(args[0]) else args[2]]
         around = [self._look(*place) for place in step.pivots]
         if any(value is None for value in (*args, *around)):
             return _DEAD
         if op.kind in SWITCHES and not isinstance(args[1], Unavailable):
-            taken = bool(np.ravel(args[1])[0])
+            taken = self._truth(args[1])
             return [None, args[0]] if taken else [args[0], None]
         absent = next((v for v in (*args, *around) if isinstance(v, Unavailable)), None)
         if absent is not None:
             return [absent] * _MOST_OUTPUTS
         return self._defined(op, args)
+
+    def _truth(self, predicate: Any) -> bool:
+        return bool(np.ravel(self.program.words.static(predicate))[0])
 
     def _defined(self, op: Op, args: Sequence[Any]) -> Sequence[Any]:
         if op.name in self.program.defines:
@@ -308,12 +313,12 @@ class _Run:
         if op.kind in HAND_ON:
             return args
         if op.kind in CONTAINERS:
-            return CONTAINERS[op.kind](op, args)
+            return CONTAINERS[op.kind](self.program.words, op, args)
         if op.kind == "Const":
             return self._constant(op)
         if op.kind not in OPS:
             return [Unavailable(op)] * _MOST_OUTPUTS
-        return [np.asarray(v) for v in OPS[op.kind](self.program.words, op, args)]
+        return [*map(self.program.words.own, OPS[op.kind](self.program.words, op, args))]
 
     def _constant(self, op: Op) -> Sequence[Any]:
         known = self.program._constants  # noqa: SLF001 - one module's two halves
@@ -323,7 +328,8 @@ class _Run:
                 # a phase may be a word, compared with another
                 known[op.name] = [np.asarray(tensor.load())]
             else:
-                known[op.name] = [np.asarray(v) for v in OPS[op.kind](self.program.words, op, ())]
+                words = self.program.words
+                known[op.name] = [*map(words.own, OPS[op.kind](words, op, ()))]
         return known[op.name]
 
     def _variable(self, op: Op) -> Sequence[Any]:
@@ -360,8 +366,10 @@ class _Run:
     def _is_true(self, condition: Tensor, value: Any) -> bool:
         if isinstance(value, Unavailable):
             raise value.error()
-        if isinstance(value, np.ndarray) and value.size == 1:
-            return bool(value.reshape(-1)[0])
+        if value is not None and not isinstance(value, Steps):
+            truths = self.program.words.static(value)
+            if truths.size == 1:
+                return bool(truths.reshape(-1)[0])
         raise NotRecognised(
             f"the condition {condition[0]!r} of a loop is no single truth", where=condition[0]
         )

@@ -110,6 +110,13 @@ class Walker:
         found.choices[at] = (predicate, tuple(branches))
         return [predicate, *branches]
 
+    def chosen(self, op: Op) -> Tensor | None:
+        """The branch that a Merge or an If takes in every run; None where a run decides."""
+        branches = op.inputs[1:] if op.kind == BRANCHES else op.inputs[::-1]
+        predicate = op.inputs[0] if op.kind == BRANCHES else self._predicate(op)
+        truth = None if predicate is None or len(branches) != 2 else self.truth(predicate)
+        return None if truth is None else branches[0 if truth else 1]
+
     def _predicate(self, op: Op) -> Tensor | None:
         """What a cond's Merge goes by; `tf.cond` puts it beside it."""
         network = self.program.tracer.network

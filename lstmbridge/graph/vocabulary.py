@@ -23,6 +23,10 @@ A = TypeVar("A")
 class Words(Namespace[A], Protocol[A]):
     """`Namespace`, and comparison, choice, reduction and shape."""
 
+    def own(self, value: Any) -> A:
+        """What a definition gave, as one of the interpreter's values."""
+        ...
+
     def static(self, a: A) -> Array:
         """The numbers of a value that decides what an operation does.
 

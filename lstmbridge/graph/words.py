@@ -91,6 +91,10 @@ def bounded(shape: Sequence[Any]) -> None:
 class GraphFloat64(Float64):
     """Implements `Words` in NumPy. Stateless."""
 
+    def own(self, value: Any) -> Array:
+        """An array."""
+        return np.asarray(value)
+
     def static(self, a: Array) -> Array:
         """Itself."""
         return a

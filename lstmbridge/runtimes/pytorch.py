@@ -228,6 +228,8 @@ class TorchSession:
         array = np.asarray(array)
         if array.dtype.kind in "iu":
             return torch.from_numpy(array.astype(np.int32)).to(self._place)
+        if array.dtype.kind == "b":
+            return torch.from_numpy(np.array(array)).to(self._place)
         # by way of float64, which holds every narrower number and which torch can take
         return torch.from_numpy(array.astype(np.float64)).to(self._place, self._dtype)
 

@@ -7,13 +7,14 @@ import pytest
 
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops_lists import LISTS
+from lstmbridge.graph.words import GraphFloat64
 
 X = np.arange(6.0).reshape(3, 2)
 OPEN = np.asarray(-1)
 
 
 def run(kind, *args):
-    return LISTS[kind](Op("op", kind, (), {}), [*map(as_value, args)])
+    return LISTS[kind](GraphFloat64(), Op("op", kind, (), {}), [*map(as_value, args)])
 
 
 def as_value(value):

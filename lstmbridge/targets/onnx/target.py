@@ -76,8 +76,9 @@ class OnnxTarget:
             CannotExpress: an operation that an output needs has no exact form.
             UsageError: an opset, IR version or dtype that is not served.
         """
-        from lstmbridge.targets.onnx.whole.plan import plan_whole, precision_of_whole
+        from lstmbridge.targets.onnx.whole.plan import plan_whole
         from lstmbridge.targets.onnx.writing import Title, write_model
+        from lstmbridge.targets.wholes import precision_of_whole
 
         _check_dtype(options)
         versions = _versions(options)

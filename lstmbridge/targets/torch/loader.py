@@ -14,6 +14,7 @@ from lstmbridge.targets.torch.architecture import Architecture, root_owners
 from lstmbridge.targets.torch.codec import from_json
 from lstmbridge.targets.torch.files import Content, import_torch, load, tensor_of
 from lstmbridge.targets.torch.harmless import refuse_harmful
+from lstmbridge.targets.torch.whole.program import GRAPH, program_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,7 @@ def architecture_of(content: Content, path: Path) -> Architecture:
     return architecture
 
 
-def load_module(path: Path) -> BridgeModule:
+def load_module(path: Path) -> nn.Module:
     """The module that runs the artifact `path`, on the CPU, in evaluation mode.
 
     Raises:
@@ -61,6 +62,10 @@ def load_module(path: Path) -> BridgeModule:
     if content is None:
         advice = "load a state dict of your own with torch.load and load_state_dict"
         raise _foreign(path, "a .pt or .safetensors file", advice)
+    if GRAPH in content.strings:
+        from lstmbridge.targets.torch.whole.module import module_of
+
+        return module_of(program_of(content.strings[GRAPH], str(path)), content.tensors, path)
     architecture = architecture_of(content, path)
     from lstmbridge.targets.torch.modules import build
 

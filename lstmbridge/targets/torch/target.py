@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Artifact, Ledger, TargetOptions
+from lstmbridge.contracts import Artifact, Ledger, LedgerReport, TargetOptions
 from lstmbridge.errors import SourceUnreadable, UsageError
 from lstmbridge.gates import Weights
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 from lstmbridge.targets.torch.architecture import (
     Architecture,
@@ -25,6 +26,8 @@ from lstmbridge.targets.torch.ledger import read_ledger
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
 from lstmbridge.targets.torch.planning import plan
 from lstmbridge.targets.torch.weights import state_dict, stored_dtype
+from lstmbridge.targets.torch.whole.plan import accounts, plan_whole
+from lstmbridge.targets.torch.whole.program import GRAPH, program_of, signature_of_program
 
 
 class TorchTarget:
@@ -62,6 +65,33 @@ class TorchTarget:
         save(path, Content(tensors, strings))
         return _artifact(path, architecture, strings)
 
+    def write_whole(
+        self, whole: Whole, path: Path, options: TargetOptions, metadata: Mapping[str, str]
+    ) -> Artifact:
+        """Write a whole model: the graph that its outputs need, operation by operation.
+
+        Raises:
+            CannotExpress: an operation that is not known. UsageError: unknown suffix or dtype.
+            RuntimeUnavailable: ``.pt`` without PyTorch. OSError: as the system says.
+        """
+        suffix_of(path)
+        _refuse_dtype(options)
+        content = plan_whole(whole, options)
+        save(path, Content(content.tensors, {**metadata, **content.strings}))
+        written = self.read(path)
+        if written is None:
+            raise SourceUnreadable("the file that was written is not ours", where=str(path))
+        return written
+
+    def account_for(self, artifact: Artifact, whole: Whole) -> LedgerReport:
+        """What the file holds, against what `whole` asks for.
+
+        Raises:
+            As `read`; UsageError when the file is not ours.
+        """
+        options = TargetOptions(dtype=artifact.precision)
+        return accounts(_content(artifact), plan_whole(whole, options))
+
     def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
         """Add strings to the file; tensors and architecture stay as they are.
 
@@ -69,10 +99,12 @@ class TorchTarget:
             As `read`; UsageError when the file is not ours.
         """
         content = _content(artifact)
-        architecture = architecture_of(content, artifact.path)
-        strings = {**content.strings, **metadata, ARCHITECTURE: content.strings[ARCHITECTURE]}
+        kept = {
+            key: content.strings[key] for key in (ARCHITECTURE, GRAPH) if key in content.strings
+        }
+        strings = {**content.strings, **metadata, **kept}
         replace(artifact.path, Content(content.tensors, strings))
-        return _artifact(artifact.path, architecture, strings)
+        return _described(artifact.path, Content(content.tensors, strings))
 
     def read(self, path: Path) -> Artifact | None:
         """Describe a file; None when lstmbridge did not write it for this target.
@@ -84,7 +116,7 @@ class TorchTarget:
         content = load(path)
         if content is None:
             return None
-        return _artifact(path, architecture_of(content, path), content.strings)
+        return _described(path, content)
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The file's numbers by (layer, field, gate); see `ledger.read_ledger`.
@@ -104,8 +136,10 @@ class TorchTarget:
 
         It is where one module of `torch.nn` says the whole stack, and states begin with zeros.
         """
-        architecture = architecture_of(_content(artifact), artifact.path)
-        path = repr(str(artifact.path))
+        content, path = _content(artifact), repr(str(artifact.path))
+        if GRAPH in content.strings:
+            return f"import lstmbridge.torch\nmodule = lstmbridge.torch.load({path})"
+        architecture = architecture_of(content, artifact.path)
         root = architecture.root
         if not isinstance(root, Native) or architecture.initial:
             return f"import lstmbridge.torch\nmodule = lstmbridge.torch.load({path})"
@@ -165,15 +199,17 @@ def requested_dtype(model: Model, options: TargetOptions) -> np.dtype[Any]:
     Raises:
         UsageError: the one asked for is unknown.
     """
-    if options.dtype is None:
-        return stored_dtype(model)
-    if options.dtype not in DTYPES:
+    _refuse_dtype(options)
+    return stored_dtype(model) if options.dtype is None else numpy_dtype(options.dtype)
+
+
+def _refuse_dtype(options: TargetOptions) -> None:
+    if options.dtype is not None and options.dtype not in DTYPES:
         raise UsageError(
             f"there is no dtype {options.dtype!r}",
             expected=f"one of {', '.join(DTYPES)}",
             where="--dtype",
         )
-    return numpy_dtype(options.dtype)
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
@@ -191,6 +227,20 @@ def _content(artifact: Artifact) -> Content:
             where=str(artifact.path),
         )
     return content
+
+
+def _described(path: Path, content: Content) -> Artifact:
+    if GRAPH not in content.strings:
+        return _artifact(path, architecture_of(content, path), content.strings)
+    program = program_of(content.strings[GRAPH], str(path))
+    return Artifact(
+        path=path,
+        target="torch",
+        signature=signature_of_program(program),
+        precision=program.precision,
+        expressions=program.expressions,
+        metadata=dict(content.strings),
+    )
 
 
 def _artifact(path: Path, architecture: Architecture, strings: Mapping[str, str]) -> Artifact:

@@ -62,7 +62,7 @@ class Made:
         Raises:
             CannotExpress: a finite number does not fit into the dtype.
         """
-        return _cast(self.make(), self.dtype, self.name)
+        return cast(self.make(), self.dtype, self.name)
 
 
 def state_dict(
@@ -137,7 +137,8 @@ def _array(cell: Cell, field: str, gates: tuple[str, ...]) -> Array:
     return stored.join(gates) if isinstance(stored, GateBlocks) else stored.load()
 
 
-def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
+def cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
+    """The numbers in `dtype`. Errors: CannotExpress where a finite one does not fit."""
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = np.ascontiguousarray(array.astype(dtype, copy=False))
     if array.dtype != dtype and np.any(np.isfinite(array) & ~np.isfinite(rounded)):

@@ -23,22 +23,9 @@ from lstmbridge.targets.onnx.whole.ranks import shape_of_port
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
 from lstmbridge.targets.onnx.whole.walk import ADVICE, FAILS, Walk
 from lstmbridge.targets.onnx.whole.words import Symbolic
+from lstmbridge.targets.wholes import precision_of_whole
 
 PRECISIONS = ("float16", "float32", "float64")
-
-
-def precision_of_whole(whole: Whole, options: TargetOptions) -> np.dtype[Any]:
-    """In which precision a whole model's arithmetic is done.
-
-    The widest of its ports' and stacks', float32 at least: ONNX Runtime's CPU provider has few
-    operators in half precision.
-    """
-    if options.dtype is not None:
-        wanted = {options.dtype}
-    else:
-        wanted = {port.dtype.name for port in (*whole.inputs, *whole.outputs)}
-        wanted |= {layer.cell.dtype.name for place in whole.places for layer in place.model.layers}
-    return np.dtype(np.float64 if "float64" in wanted else np.float32)
 
 
 def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
