@@ -27,6 +27,12 @@ def load(path: str | Path) -> nn.Module:
     ``.to(device)``. It comes on the CPU, in the file's dtype, in evaluation mode (cuDNN needs
     ``module.train()`` to compute gradients). No code in the file is run.
 
+    The file of a whole model gives a module that runs its graph operation by operation, called
+    with its inputs by name, as keywords or as one mapping; its parameters are called as the
+    graph's variables are::
+
+        module({"words": words, "lengths": lengths})["probabilities"]
+
     A ``.pt2`` gives the exported program as `torch.export.load` gives it, after a look at the
     file, which that function would trust. It is called with names only, and with all of them::
 
