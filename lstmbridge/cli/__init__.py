@@ -19,7 +19,7 @@ import click
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
 from lstmbridge.cli.failures import failure_from
-from lstmbridge.cli.printing import Printer, echo
+from lstmbridge.cli.printing import Printer, echo, printer_of
 from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
 from lstmbridge.contracts import States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
@@ -66,6 +66,9 @@ class _Door(click.Group):
             if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
             echo(f"error: {error}", err=True)
+            printer = printer_of(ctx)
+            if printer is not None:
+                printer.error(error)
             raise SystemExit(error.exit_code) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -251,14 +254,24 @@ def explain(cell: str | None, json_to: str | None, quiet: bool, **_rest: Any) ->
     # every dialect's tables are loaded by this, which no other command needs at the door
     from lstmbridge.report import explain as explaining
     from lstmbridge.report import explained
+    from lstmbridge.report.schema import headed
 
     printer = Printer(json_to, quiet=quiet)
     if cell is None:
         kinds, left_out = explaining.kinds(), explaining.not_converted()
         classes = {kind: explaining.classes_of(kind) for kind in kinds}
         printer.say(explained.listing(kinds, classes, left_out))
-        printer.json({"cells": kinds, "classes": classes, "not_converted": left_out})
+        known = {"cells": kinds, "classes": classes, "not_converted": left_out}
+        printer.json(headed("cells", known))
         return
     found = explaining.explain(cell)
     printer.say(explained.text(found))
     printer.json(explained.body(found))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of what --json answers."""
+    from lstmbridge.report import schema as published
+
+    click.echo(published.text(), nl=False)

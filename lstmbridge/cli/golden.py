@@ -14,6 +14,7 @@ from lstmbridge.cli.printing import Printer
 from lstmbridge.cli.reports import Reports
 from lstmbridge.contracts import BATCH_MAJOR, TIME_MAJOR, States
 from lstmbridge.report import jsonable, terminal
+from lstmbridge.report.schema import headed
 from lstmbridge.verify.options import VerifyOptions
 
 
@@ -60,7 +61,7 @@ def record(source: Path, output: Path, **rest: Any) -> None:
     size = output.stat().st_size
     printer.say(f"wrote {output}  ({size:,} bytes): {', '.join(held)}\n  digest {pack.sha256}")
     printer.warn(terminal.assumption_warnings(pack.facts))
-    printer.json({"pack": {**jsonable.file(output), "digest": pack.sha256}, **pack.manifest})
+    printer.json(jsonable.pack(output, pack.sha256, pack.manifest))
 
 
 @golden.command("import")
@@ -121,11 +122,12 @@ def update(pack: Path, source: Path, accept: bool, **rest: Any) -> None:
     else:
         end = "written" if done.written else "nothing was written: --accept writes it"
         printer.say("\n".join([f"{pack} would change", *(f"  {x}" for x in done.changes), end]))
-    printer.json({
+    told = {
         "changes": list(done.changes),
         "written": done.written,
         "digest": {"old": done.old.sha256, "new": done.new.sha256},
-    })  # fmt: skip
+    }
+    printer.json(headed("pack update", told))
     sys.exit(1 if done.changes and not done.written else 0)
 
 
@@ -162,7 +164,7 @@ def _say(printer: Printer, path: Path, pack: packs.Pack, done: str) -> None:
         lines.append(f"  judged by a tolerance of {pack.by_tolerance:g}")
     lines.append(f"  digest {pack.sha256}")
     printer.say("\n".join(lines))
-    printer.json({"pack": {**jsonable.file(path), "digest": pack.sha256}, **pack.manifest})
+    printer.json(jsonable.pack(path, pack.sha256, pack.manifest))
 
 
 @golden.command()

@@ -11,9 +11,12 @@ from typing import Any
 
 import click
 
-from lstmbridge.errors import UsageError
+from lstmbridge.errors import LstmBridgeError, UsageError
+from lstmbridge.report import jsonable
 from lstmbridge.report.picture import plain
 
+_PRINTER = "lstmbridge.printer"
+"""Where a context's meta keeps the printer of the command that runs."""
 _PATIENCE = 1.0
 """Seconds of work before a terminal is shown progress."""
 
@@ -52,6 +55,9 @@ class Printer:
                 expected="a folder to write the JSON into",
                 where="--json",
             )
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.meta[_PRINTER] = self
 
     def say(self, text: str) -> None:
         """The answer, for a person."""
@@ -80,6 +86,17 @@ class Printer:
                 f"the JSON cannot be written: {error.strerror}", where=f"--json {self._json_to}"
             ) from error
 
+    def error(self, error: LstmBridgeError) -> None:
+        """In place of the answer, for a program: why there is none.
+
+        A file is written only where none is, or where an answer of ours stands, and not for a
+        usage that is refused: what is refused may be that very file.
+        """
+        self._end_progress()
+        file = None if self._json_to in {None, "-"} else Path(str(self._json_to))
+        if file is None or (not isinstance(error, UsageError) and _is_free(file)):
+            self.json(jsonable.error(error))
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how far the work is, on a terminal, when it takes longer than a second."""
         if self._quiet or not sys.stderr.isatty():
@@ -96,3 +113,20 @@ class Printer:
         if self._progress_shown:
             click.echo("\r" + " " * 90 + "\r", nl=False, err=True)
             self._progress_shown = False
+
+
+def printer_of(context: click.Context) -> Printer | None:
+    """The printer of the command that runs in `context`, once it has one."""
+    found: Printer | None = context.meta.get(_PRINTER)
+    return found
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nothing is lost when an answer is written there."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"kind", "schema"} <= found.keys()

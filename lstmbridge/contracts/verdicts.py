@@ -81,6 +81,7 @@ class Counterexample:
 class RuntimeResult:
     """What one runtime did. `status`: pass, fail, unavailable, error.
 
+    `outputs` has each output's worst place, `probes` that of each probe, in the order they ran.
     `checks` are what the artifact claims beyond its outputs (rows are independent, pieces equal
     the whole, ...), each a comparison by name. `counterexample` is there when outputs differ.
     `traces` are outputs along time, those that could be compared.
@@ -99,6 +100,7 @@ class RuntimeResult:
     checks: Mapping[str, OutputComparison] = field(default_factory=dict)
     counterexample: Counterexample | None = None
     traces: Mapping[str, Trace] = field(default_factory=dict)
+    probes: Mapping[str, tuple[OutputComparison, ...]] = field(default_factory=dict)
 
     @property
     def comparisons(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lstmbridge.contracts import Account, Diagnosis, Outcome, WeightFinding
 from lstmbridge.report import jsonable
+from lstmbridge.report.schema import headed
 from lstmbridge.report.terminal import difference, fitted
 
 _WORDS = {
@@ -77,7 +78,7 @@ def finding(one: WeightFinding) -> str:
 
 def body(d: Diagnosis) -> dict[str, Any]:
     """What `diagnose --json` prints."""
-    return {
+    said = {
         "verdict": {
             Outcome.PASS: "equal",
             Outcome.FAIL: "different",
@@ -116,3 +117,4 @@ def body(d: Diagnosis) -> dict[str, Any]:
         "seed": d.seed,
         "seconds": d.seconds,
     }
+    return headed("diagnosis", said)

@@ -8,6 +8,7 @@ from typing import Any
 from lstmbridge.gates import GateOrder
 from lstmbridge.report.explain import Explanation, Lines, Said
 from lstmbridge.report.layout import columns, wrapped
+from lstmbridge.report.schema import headed
 
 _INDENT = 4
 
@@ -120,7 +121,7 @@ def listing(
 
 def body(e: Explanation) -> dict[str, Any]:
     """What `explain CELL --json` prints."""
-    return {
+    said = {
         "cell": e.kind,
         "title": e.title,
         "gates": dict(e.gates),
@@ -149,3 +150,4 @@ def body(e: Explanation) -> dict[str, Any]:
             for s in e.targets
         ],
     }
+    return headed("explanation", said)

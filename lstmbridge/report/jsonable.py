@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from lstmbridge.contracts import (
     Trace,
     Verdict,
 )
+from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import GateBlocks
 from lstmbridge.graph.whole import Port, Whole
 from lstmbridge.model.blocks import Attachment, Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
+from lstmbridge.report.schema import headed
 
 _DIRECTIONS = {"": "forward", "fw": "forward", "bw": "backward"}
 
@@ -99,7 +102,7 @@ def part(p: Part) -> dict[str, Any]:
 def inspection(i: Inspection) -> dict[str, Any]:
     """What `inspect --json` prints."""
     found = i.recognition
-    return {
+    body = {
         "source": {
             "path": str(i.path),
             "format": i.format,
@@ -114,6 +117,7 @@ def inspection(i: Inspection) -> dict[str, Any]:
         "refusals": [{"where": x.where, "reason": x.reason} for x in found.refusals],
         "warnings": list(found.warnings),
     }
+    return headed("inspection", body)
 
 
 def comparison(c: OutputComparison) -> dict[str, Any]:
@@ -150,6 +154,7 @@ def _runtime(r: RuntimeResult) -> dict[str, Any]:
         "reason": r.reason,
         "diagnosis": r.diagnosis,
         "outputs": {name: comparison(c) for name, c in r.outputs.items()},
+        "probes": {name: [comparison(c) for c in each] for name, each in r.probes.items()},
         "checks": {name: comparison(c) for name, c in r.checks.items()},
         "traces": {name: _trace(t) for name, t in r.traces.items()},
         "counterexample": None if r.counterexample is None else r.counterexample.size,
@@ -160,7 +165,7 @@ def _runtime(r: RuntimeResult) -> dict[str, Any]:
 def verdict(v: Verdict) -> dict[str, Any]:
     """What `verify --json` prints, but for the artifact."""
     weakest = v.faults.weakest
-    return {
+    body = {
         "verdict": v.outcome.value,
         "reasons": list(v.reasons),
         "comparisons": v.comparisons,
@@ -187,6 +192,7 @@ def verdict(v: Verdict) -> dict[str, Any]:
         "seed": v.seed,
         "seconds": v.seconds,
     }
+    return headed("verification", body)
 
 
 def _port(port: Port) -> dict[str, Any]:
@@ -216,6 +222,7 @@ def conversion(c: Conversion) -> dict[str, Any]:
         if c.verdict is None
         else verdict(c.verdict)
     )
+    body = {**body, **headed("conversion", {})}
     body["artifact"] = {
         "path": None if c.path is None else str(c.path),
         "sha256": c.sha256,
@@ -230,6 +237,27 @@ def conversion(c: Conversion) -> dict[str, Any]:
     body["warnings"] = list(c.warnings)
     body["seconds"] = c.seconds
     return body
+
+
+def error(e: LstmBridgeError) -> dict[str, Any]:
+    """What any command answers with ``--json`` where it could not do its work."""
+    parts = {"read": e.read, "expected": e.expected, "where": e.where, "advice": e.advice}
+    said = {"type": type(e).__name__, **parts}
+    return headed("error", {"exit_code": e.exit_code, "error": said})
+
+
+def pack(path: Path, digest: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What `golden record`, `golden import` and `golden show` print: all but the arrays."""
+    return headed("pack", {"pack": {**file(path), "digest": digest}, **_finite(manifest)})
+
+
+def _finite(value: Any) -> Any:
+    """`value` with every number that JSON has no word for as a string."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def file(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A verdict as JUnit XML, for CI servers that draw test results.
 
-One case for each output of each runtime, one for the weights that were read back, one for the
-planted faults, one for the verdict itself: a file is green only where the verdict is a pass.
+One case for each output of each runtime on each probe, one for the weights that were read back,
+one for the planted faults, one for the verdict: a file is green only where that is a pass.
 """
 
 from __future__ import annotations
@@ -88,13 +88,22 @@ def _cases(verdict: Verdict) -> list[Case]:
 
 def _runtime(r: RuntimeResult, *, several: bool) -> list[Case]:
     group = f"{r.name} on {r.subject}" if several else r.name
-    cases = [(group, output, *_output(one, r)) for output, one in r.outputs.items()]
+    cases = [(group, name, *_output(one, r)) for name, one in _probed(r)]
     cases += [(group, name, *_output(one, r)) for name, one in r.checks.items()]
     if r.status == "unavailable":
         cases.append((group, "run", "skipped", r.reason))
     elif r.status == "error" or not cases:
         cases.append((group, "run", "error", r.reason or "nothing was compared"))
     return cases
+
+
+def _probed(r: RuntimeResult) -> list[tuple[str, OutputComparison]]:
+    """Each output on each probe; at its worst place alone where no probe is told."""
+    return [
+        (f"{output}, probe {one.probe}" if output in r.probes else output, one)
+        for output, worst in r.outputs.items()
+        for one in r.probes.get(output, (worst,))
+    ]
 
 
 def _output(one: OutputComparison, r: RuntimeResult) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lstmbridge.contracts import (
     Artifact,
@@ -78,7 +78,13 @@ def judge(subject: Subject, trials: Sequence[Trial], progress: Progress) -> Runt
     progress(name, len(trials), len(trials))
     worst = {output: worst_of(each) for output, each in found.items()}
     status, reason = _status(worst, stopped, failed=failed)
-    return _result(subject, status, reason, worst, start)
+    return replace(_result(subject, status, reason, worst, start), probes=_each(found))
+
+
+def _each(
+    found: Mapping[str, Sequence[OutputComparison]],
+) -> dict[str, tuple[OutputComparison, ...]]:
+    return {output: tuple(comparisons) for output, comparisons in found.items()}
 
 
 def _compared(subject: Subject, trial: Trial, outputs: Outputs) -> dict[str, OutputComparison]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -39,6 +40,19 @@ def test_each_output_of_each_runtime_is_a_case(verdict) -> None:
         ("not run", "tensorflow"): "skipped",
         ("verdict", "pass"): "",
     }
+
+
+def test_each_probe_of_an_output_is_a_case_of_its_own(verdict) -> None:
+    found = verdict()
+    worst = found.runtimes[0].outputs["outputs"]
+    two = tuple(
+        replace(worst, probe=name, ratio=r) for name, r in (("1 x 1", 0.5), ("3 x 2", 7.0))
+    )
+    runtimes = (replace(found.runtimes[0], probes={"outputs": two}),)
+    cases = cases_of(suite_of(replace(found, runtimes=runtimes)))
+    assert cases["puppet", "outputs, probe 1 x 1"] == ""
+    assert cases["puppet", "outputs, probe 3 x 2"] == "failure"
+    assert cases["puppet", "layer0_h"] == ""
 
 
 def test_a_failure_says_how_far_and_where(verdict) -> None:
