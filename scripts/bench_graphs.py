@@ -8,7 +8,8 @@
 
 The graphs are the fixtures that TensorFlow 1.15 wrote and ran (fixtures/graphs): each is
 converted here, and, where the interpreter `PYTHON` has tf2onnx, by that, told the same inputs
-and outputs. Both files run in one process of ONNX Runtime on one thread, in turn (A B B A ...),
+and outputs. The whole is also converted with its stacks left as the graph's own steps, which
+shows what a loop that is not recognised costs. Both files run in one process of ONNX Runtime on one thread, in turn (A B B A ...),
 on the recorded inputs; latency is the median of each, and the factor the median of the ratios of
 neighbouring runs. Nodes are counted with those of loops' bodies. A result is right within 1e-4
 of what TensorFlow recorded.
@@ -68,8 +69,11 @@ def case_of(folder: Path) -> Case:
     return Case(folder, card, fed, wanted)
 
 
-def ours(case: Case, path: Path) -> None:
-    """Convert with lstmbridge, ports called as tf2onnx calls them."""
+def ours(case: Case, path: Path, *, native: bool = True) -> None:
+    """Convert with lstmbridge, ports called as tf2onnx calls them.
+
+    `native`: recognised stacks become native operators; else they stay the graph's own steps.
+    """
     source = open_source(case.path)
     whole = whole_of(
         source.graph(),
@@ -78,7 +82,7 @@ def ours(case: Case, path: Path) -> None:
         declared_outputs={at: at for at in case.wanted},
     )
     try:
-        whole = places_of(whole, recognise(source).parts)
+        whole = places_of(whole, recognise(source).parts) if native else whole
     except LstmBridgeError as error:
         print(f"  no stack recognised: {error.read}")
     OnnxTarget().write_whole(whole, path, TargetOptions(opset=OPSET), {})
@@ -104,6 +108,13 @@ def nodes_in(graph: onnx.GraphProto) -> int:
     return len(graph.node) + sum(inner)
 
 
+def loops_in(graph: onnx.GraphProto) -> list[str]:
+    """The operators that repeat: of loops that stayed loops."""
+    own = [node.op_type for node in graph.node if node.op_type in {"Loop", "Scan"}]
+    inner = [loops_in(a.g) for node in graph.node for a in node.attribute if a.HasField("g")]
+    return [*own, *(kind for kinds in inner for kind in kinds)]
+
+
 class Ran:
     """A file in ONNX Runtime, fed with a case's inputs."""
 
@@ -111,13 +122,18 @@ class Ran:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
-        self.nodes = nodes_in(onnx.load(path).graph)
+        graph = onnx.load(path).graph
+        self.nodes, self._loops = nodes_in(graph), loops_in(graph)
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
         names = {one.name for one in self._session.get_inputs()}
         self._fed = {at: value for at, value in case.fed.items() if at in names}
         self._wanted = case.wanted
+
+    def kept(self) -> str:
+        """The operators by which its loops go."""
+        return ", ".join(sorted(set(self._loops))) or "unrolled"
 
     def verdict(self) -> str:
         """``right``, ``wrong`` or ``failed``."""
@@ -152,6 +168,10 @@ def measured(case: Case, folder: Path, python: str | None, repeat: int) -> str:
     ours(case, folder / "ours.onnx")
     mine = Ran(folder / "ours.onnx", case)
     line = f"{case.folder.name:22s} lstmbridge {mine.verdict()}, {mine.nodes} nodes"
+    ours(case, folder / "steps.onnx", native=False)
+    steps = Ran(folder / "steps.onnx", case)
+    line += f"; stacks as steps ({steps.kept()}) {steps.verdict()}, "
+    line += f"{in_turn(mine, steps, repeat)[2]:.2f} x the time"
     if python is None:
         return f"{line}, {in_turn(mine, mine, repeat)[0]:.0f} us"
     reason = theirs(case, folder / "theirs.onnx", python)

@@ -28,7 +28,10 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """How a target says one layer: ``native``, ``rewritten`` or ``stepped``, and why."""
+    """How a target says one layer: ``native``, ``rewritten`` or ``stepped``, and why.
+
+    Of a whole model also its own loops that are no recognised stack: ``scan`` or ``loop``.
+    """
 
     layer: str
     how: str
@@ -42,7 +45,7 @@ class Artifact:
     Attributes:
         precision: what the arithmetic is done in: a row of verify's table of roundings.
         metadata: everything stored beside the weights (facts, origin, gate order).
-        expressions: how each layer was said; one per layer.
+        expressions: how each layer was said, and each loop of a whole model that stayed one.
         beside: names of further files, in the same folder, that are part of it (an ONNX file's
             external data): a digest of the artifact covers `path`, then these, in this order.
         sha256: of the file `path`, where it was hashed as it was written; None where the file

@@ -21,6 +21,8 @@ from lstmbridge.targets.onnx.whole.values import KINDS, Dims, Sym, Value, dims_o
 
 INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 _NAMED_BELOW = 2**8
+BODY = "/body"
+"""Ends the name of a loop's body; the loop's own name stands before it."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lstmbridge.targets.onnx.builder import elem_type
 from lstmbridge.targets.onnx.whole.arrays import Elements
 from lstmbridge.targets.onnx.whole.branches import with_branches
 from lstmbridge.targets.onnx.whole.counted import Count, Steps, count_of
-from lstmbridge.targets.onnx.whole.emitter import Emitter, needed
+from lstmbridge.targets.onnx.whole.emitter import BODY, Emitter, needed
 from lstmbridge.targets.onnx.whole.scans import Body, Element, emit_scan
 from lstmbridge.targets.onnx.whole.values import (
     Dims,
@@ -261,7 +261,7 @@ class _Looper:
             infos[1 + k] = helper.make_tensor_value_info(
                 results[1 + k], infos[1 + k].type.tensor_type.elem_type, fixed(shape)
             )
-        graph: onnx.GraphProto = helper.make_graph(nodes, f"{name}/body", inputs, infos)
+        graph: onnx.GraphProto = helper.make_graph(nodes, f"{name}{BODY}", inputs, infos)
         outputs = [(kind_of_value(v), self._shapes[e]) for e, v in self._states.items()]
         outputs += [(kind_of_value(v), (None, *self._outer(v))) for v in given[1 + len(outputs) :]]
         emitter.at = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,12 @@ from onnx import helper
 
 from lstmbridge.contracts import Expression, TargetOptions
 from lstmbridge.errors import CannotExpress, NotRecognised
-from lstmbridge.graph.whole import Port, Whole
+from lstmbridge.graph.whole import Place, Port, Whole
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.targets.onnx.builder import GraphBuilder, Weight, elem_type
 from lstmbridge.targets.onnx.network import Plan
 from lstmbridge.targets.onnx.whole.branches import with_branches
-from lstmbridge.targets.onnx.whole.emitter import Emitter, captured, needed
+from lstmbridge.targets.onnx.whole.emitter import BODY, Emitter, captured, needed
 from lstmbridge.targets.onnx.whole.places import NativePlace
 from lstmbridge.targets.onnx.whole.ranks import shape_of_port
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
@@ -48,7 +48,7 @@ def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
                 raise
             if not refused:
                 # what a stack gives may stand inside a cond that needs the stack's own steps
-                refused = planner.places
+                refused = _in_the_way(whole, planner.places, opset, options)
                 for place in refused:
                     place.refused = error.read
             kept = [place.place for place in planner.places if not place.refused]
@@ -57,6 +57,23 @@ def plan_whole(whole: Whole, opset: int, options: TargetOptions) -> Plan:
                 plain += _op_by_op(place)
         else:
             return replace(plan, expressions=(*plan.expressions, *plain))
+
+
+def _in_the_way(
+    whole: Whole, places: Sequence[NativePlace], opset: int, options: TargetOptions
+) -> list[NativePlace]:
+    """The stacks without which all others can be native; every one where no such are found."""
+    kept: list[Place] = []
+    concerned: list[NativePlace] = []
+    for native in places:
+        tried = [*kept, native.place]
+        try:
+            _Planner(replace(whole, places=tuple(tried)), opset, options).plan()
+        except CannotExpress:
+            concerned.append(native)
+        else:
+            kept = tried
+    return concerned or list(places)
 
 
 def _op_by_op(place: NativePlace) -> list[Expression]:
@@ -112,7 +129,7 @@ class _Planner:
             outputs=tuple(map(_info, signature.outputs)),
             weights=_used(nodes, emitter.graph.weights),
             signature=signature,
-            expressions=_expressions(places),
+            expressions=(*_expressions(places), *_loops(nodes, walk.loops)),
         )
 
     # -- ports ----------------------------------------------------------------------------------
@@ -229,6 +246,29 @@ def _used(nodes: Sequence[onnx.NodeProto], weights: Mapping[str, Weight]) -> tup
             if attribute.HasField("g"):
                 names.update(captured(attribute.g))
     return tuple(weight for name, weight in weights.items() if name in names)
+
+
+def _loops(nodes: Sequence[onnx.NodeProto], said: Container[str]) -> tuple[Expression, ...]:
+    """The graph's own loops that stayed loops, those within others included."""
+    found: dict[Expression, None] = {}
+    todo = list(nodes)
+    while todo:
+        node = todo.pop(0)
+        for attribute in node.attribute:
+            if not attribute.HasField("g"):
+                continue
+            todo += attribute.g.node
+            name = attribute.g.name.removesuffix(BODY)
+            if node.op_type in _KEPT and attribute.name == "body" and name in said:
+                how, detail = _KEPT[node.op_type]
+                found[Expression(name, how, detail)] = None
+    return tuple(found)
+
+
+_KEPT = {
+    "Loop": ("loop", "the graph's own steps, one by one, in a Loop; not a native operator"),
+    "Scan": ("scan", "the graph's own steps, one by one, in a Scan; not a native operator"),
+}
 
 
 def _expressions(places: Sequence[NativePlace]) -> tuple[Expression, ...]:

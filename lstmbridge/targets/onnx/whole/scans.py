@@ -26,7 +26,7 @@ from lstmbridge.targets.onnx.whole.counted import (
     live,
     taken_by,
 )
-from lstmbridge.targets.onnx.whole.emitter import needed
+from lstmbridge.targets.onnx.whole.emitter import BODY, needed
 from lstmbridge.targets.onnx.whole.values import Dims, Sym, Value, dims_of, fixed, kind_of_value
 from lstmbridge.targets.onnx.whole.words import Symbolic
 
@@ -157,7 +157,7 @@ class _Scanner:
                 result = self.words.emitter.graph.unique(f"{self.body.name}/result")
                 nodes.append(helper.make_node("Identity", [name], [result], name=result))
             infos.append(self._info(result, kind, dims))
-        graph: onnx.GraphProto = helper.make_graph(nodes, f"{self.body.name}/body", inputs, infos)
+        graph: onnx.GraphProto = helper.make_graph(nodes, f"{self.body.name}{BODY}", inputs, infos)
         return graph
 
     def _where_there_are_steps(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lstmbridge
+from lstmbridge.contracts import Expression, TargetOptions
 from lstmbridge.errors import CannotExpress
 from lstmbridge.graph.execute import Program
 from lstmbridge.graph.lift import network_of
@@ -17,6 +18,9 @@ from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.whole import Place, Port, Whole
 from lstmbridge.sources import open_source
+from lstmbridge.targets.onnx.network import Plan
+from lstmbridge.targets.onnx.whole.places import NativePlace
+from lstmbridge.targets.onnx.whole.plan import plan_whole
 
 FOLDER = Path(__file__).resolve().parents[4] / "fixtures" / "graphs"
 SOURCES = {
@@ -99,12 +103,43 @@ def test_a_stack_whose_model_onnx_has_no_form_for_is_said_operation_by_operation
     made = written(whole)
     assert "LSTM" not in made.kinds
     assert "Loop" in made.kinds
-    (said,) = made.artifact.expressions
+    loop, said = made.artifact.expressions
     assert (said.layer, said.how) == ("rnn/layer0", "stepped")
     assert "no such cell" in said.detail
+    assert (loop.layer, loop.how) == ("rnn/while/while_context", "loop")
     got = made(**{port.name: numbers[f"inputs|{port.name}"] for port in whole.inputs})
     for name, value in got.items():
         np.testing.assert_allclose(value, numbers[f"outputs|{name}"], atol=2e-6)
+
+
+def test_only_the_stacks_around_which_something_cannot_be_said_go_operation_by_operation(
+    monkeypatch,
+):
+    whole, _ = with_place("saved-tagger")
+    names = ["first", "bad", "last"]
+    whole = replace(whole, places=tuple(replace(whole.places[0], name=name) for name in names))
+
+    class Planner:
+        """Cannot say anything around the second stack."""
+
+        def __init__(self, whole, _opset, _options):
+            self.whole = whole
+            self.places = [NativePlace(place) for place in whole.places]
+
+        def plan(self):
+            if any(place.name == "bad" for place in self.whole.places):
+                raise CannotExpress("a cond needs its steps")
+            kept = tuple(Expression(p.name, "native", "") for p in self.whole.places)
+            return Plan((), (), (), (), None, kept)
+
+    monkeypatch.setattr("lstmbridge.targets.onnx.whole.plan._Planner", Planner)
+    said = plan_whole(whole, 17, TargetOptions()).expressions
+    assert [(one.layer, one.how) for one in said] == [
+        ("first", "native"),
+        ("last", "native"),
+        ("bad/layer0", "stepped"),
+    ]
+    assert "a cond needs its steps" in said[-1].detail
 
 
 def test_batch_and_time_are_called_so_where_a_stack_shows_which_they_are(written):

@@ -110,6 +110,9 @@ def test_a_loop_that_reads_and_writes_at_its_counter_is_a_scan_over_the_sequence
     kinds = kinds_within(made.proto.graph)
     assert kinds.count("Scan") == 1
     assert "Loop" not in kinds
+    (said,) = made.artifact.expressions
+    assert (said.layer, said.how) == ("loop", "scan")
+    assert "not a native operator" in said.detail
     # no counter is left: the sequence itself says where it ends
     (body,) = bodies_within(made.proto.graph)
     assert (len(body.input), len(body.output)) == (2, 2)
