@@ -29,6 +29,7 @@ _OF_OTHERS = (
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "lstmbridge.adapters": {
+        "keras": "lstmbridge.adapters.keras:KerasAdapter",
         "tensorflow1": "lstmbridge.adapters:TensorFlow1Adapter",
     },
     "lstmbridge.targets": {

@@ -26,7 +26,7 @@ from lstmbridge.adapters.testimony import Testimony, examine, proven
 from lstmbridge.adapters.topology import Draft, assemble
 from lstmbridge.adapters.variables import Variables, sort_variables
 from lstmbridge.adapters.wrapped import find_wraps
-from lstmbridge.contracts import Hints, NoMatch, Recognition, Source
+from lstmbridge.contracts import DescribedSource, Hints, NoMatch, Recognition, Source
 from lstmbridge.errors import (
     CannotExpress,
     FactMissing,
@@ -55,6 +55,8 @@ class TensorFlow1Adapter:
             CannotExpress: cells of classes, or in wrappers, that this version does not convert.
             FactMissing, FactConflict: see `Hints`. UsageError: hints that make no sense.
         """
+        if isinstance(source, DescribedSource):
+            return NoMatch(str(source.path), "a Keras file, no checkpoint")
         check_hints(hints)
         variables = sort_variables(source, hints)
         graph = None if hints.ignore_graph else source.graph()

@@ -50,6 +50,13 @@ def check_hints(hints: Hints) -> None:
         none = option in CLIPS and value == math.inf
         if isinstance(value, (int, float)) and not math.isfinite(value) and not none:
             raise UsageError(f"{flag} {value}", expected="a finite number", where=flag)
+    if hints.gate_activation is not None:
+        raise UsageError(
+            "--gate-activation is for the weights of Keras layers",
+            expected="a Keras file without its model",
+            where="--gate-activation",
+            advice="the gates of TensorFlow 1's cells are sigmoids",
+        )
     if hints.activation is not None and hints.activation not in ACTIVATIONS:
         near = get_close_matches(hints.activation, ACTIVATIONS, n=1)
         raise UsageError(

@@ -77,6 +77,11 @@ def source_options(function: F) -> F:
             help="In place of the cell's tanh: relu, sigmoid, softsign, ...",
         ),
         click.option(
+            "--gate-activation",
+            metavar="NAME",
+            help="Keras weights without their model: sigmoid or hard_sigmoid.",
+        ),
+        click.option(
             "--cell-clip", type=Limit(), help="LSTM: c is clamped to [-X, X]; none: it is not."
         ),
         click.option(
@@ -283,6 +288,7 @@ def hints_from(arguments: dict[str, Any]) -> Hints:
         cell=arguments.pop("cell"),
         forget_bias=arguments.pop("forget_bias"),
         activation=arguments.pop("activation"),
+        gate_activation=arguments.pop("gate_activation"),
         cell_clip=arguments.pop("cell_clip"),
         proj_clip=arguments.pop("proj_clip"),
         layers=arguments.pop("layers"),

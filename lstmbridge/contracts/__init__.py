@@ -8,6 +8,7 @@ from lstmbridge.contracts.answers import (
     Conversion,
     Inspection,
 )
+from lstmbridge.contracts.described import Described, DescribedSource
 from lstmbridge.contracts.diagnoses import (
     Account,
     Diagnosis,
@@ -71,6 +72,8 @@ __all__ = [
     "Artifact",
     "Conversion",
     "Counterexample",
+    "Described",
+    "DescribedSource",
     "Diagnosis",
     "Expression",
     "FaultReport",

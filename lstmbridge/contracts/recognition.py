@@ -16,6 +16,7 @@ class Hints:
     """What the user states about a source (the options of the command line). None: not stated.
 
     Attributes:
+        gate_activation: of the gates of a Keras layer, where only its weights are stored.
         layers: one stored cell is applied this many times (``[cell] * n``).
         residual: every layer whose input is as wide as its output is wrapped in a residual.
         select: the scope of one of several stacks.
@@ -31,6 +32,7 @@ class Hints:
     cell: str | None = None
     forget_bias: float | None = None
     activation: str | None = None
+    gate_activation: str | None = None
     cell_clip: float | None = None
     proj_clip: float | None = None
     layers: int | None = None

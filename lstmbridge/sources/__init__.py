@@ -10,6 +10,8 @@ here knows what a gate is: names, shapes and numbers leave the room as the file 
     slices_v1   the V1 format: messages inside tables
     checkpoint  either of them as a `Source`
     graphs      frozen graphs and SavedModels as a `Source`
+    keras       HDF5 files of Keras and ``.keras`` as a `Source`
+    hdf5        datasets as lazy tensors
     metagraph   GraphDefs -> `lstmbridge.graph.graphdef.Graph`
     slices, values, dtypes, varint, snappy, files, messages: what they share
     proto/      our own messages on TensorFlow's wire format
@@ -35,8 +37,8 @@ __all__ = ["open_source"]
 def open_source(path: str | Path) -> Source:
     """Open a checkpoint by its prefix, one of its files, its folder, or its state file.
 
-    Or a frozen graph by its file, or a SavedModel by its folder or its file. Of a checkpoint
-    the index alone is read; `TensorRef.load` reads numbers.
+    Or a frozen graph by its file, a SavedModel by its folder or its file, or a Keras file. Of a
+    checkpoint the index alone is read; `TensorRef.load` reads numbers.
 
     Errors: SourceUnreadable when nothing is there (near names are shown), several checkpoints
     are, a file is missing, truncated or damaged, or it is something else.
@@ -44,6 +46,7 @@ def open_source(path: str | Path) -> Source:
     from lstmbridge.sources.checkpoint import CheckpointSource
     from lstmbridge.sources.files import unreadable
     from lstmbridge.sources.graphs import open_graph
+    from lstmbridge.sources.keras import open_keras
     from lstmbridge.sources.locate import locate, not_located
 
     path = Path(path)
@@ -54,6 +57,9 @@ def open_source(path: str | Path) -> Source:
         graph = open_graph(path)
         if graph is not None:
             return graph
+        keras = open_keras(path)
+        if keras is not None:
+            return keras
         raise not_located(path)
     except OSError as err:
         raise unreadable(path, err) from err

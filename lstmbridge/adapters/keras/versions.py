@@ -1,0 +1,36 @@
+"""What a Keras of some version takes a constant to be, where the file does not say it."""
+
+from __future__ import annotations
+
+import re
+
+_NUMBERS = re.compile(r"(\d+)\.(\d+)")
+
+
+def release(version: str) -> tuple[int, int]:
+    """``"2.2.4-tf"`` -> (2, 2); (0, 0) where it is not known."""
+    found = _NUMBERS.match(version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def gate_activation(version: str, *, tree: bool) -> str | None:
+    """The default of a recurrent layer's gates; None where the version leaves it open.
+
+    Keras up to 2.2 and TensorFlow 1's have hard_sigmoid, Keras 2.3 and TensorFlow 2's sigmoid.
+    Both TensorFlow 1.15 and 2.0 call their Keras 2.2.4-tf.
+
+    Args:
+        version: as the file states it.
+        tree: the file has Keras 3's layout.
+    """
+    known = release(version)
+    if tree or known >= (2, 3):
+        return "sigmoid"
+    if known == (0, 0):
+        return None
+    return None if known == (2, 2) and version.endswith("-tf") else "hard_sigmoid"
+
+
+def other_hard_sigmoid(version: str) -> bool:
+    """Whether this Keras' hard_sigmoid is clip(x / 6 + 0.5, 0, 1), not clip(0.2 x + 0.5, 0, 1)."""
+    return release(version) >= (3, 0)
