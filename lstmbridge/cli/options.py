@@ -57,6 +57,13 @@ def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+_GATES = click.option(
+    "--gate-activation",
+    metavar="NAME",
+    help="Keras weights without their model: sigmoid or hard_sigmoid.",
+)
+
+
 def source_options(function: F) -> F:
     """What a user may know about a source that its names do not say."""
     return _stack(
@@ -76,11 +83,7 @@ def source_options(function: F) -> F:
             metavar="NAME",
             help="In place of the cell's tanh: relu, sigmoid, softsign, ...",
         ),
-        click.option(
-            "--gate-activation",
-            metavar="NAME",
-            help="Keras weights without their model: sigmoid or hard_sigmoid.",
-        ),
+        _GATES,
         click.option(
             "--cell-clip", type=Limit(), help="LSTM: c is clamped to [-X, X]; none: it is not."
         ),
