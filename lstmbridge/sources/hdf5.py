@@ -35,11 +35,13 @@ class Container:
         path: the file on disk, for messages; the archive that holds the bytes.
         view: all bytes.
         size: their number.
+        kind: what `path` is, for messages.
     """
 
     path: Path
     view: Callable[[], memoryview]
     size: int
+    kind: str = "an HDF5 file (Keras .h5)"
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
@@ -56,7 +58,7 @@ class Container:
     def damaged(self, why: str) -> SourceUnreadable:
         """An error that names the file."""
         return SourceUnreadable(
-            f"the HDF5 file cannot be used: {why[:300]}",
+            f"{self.path.name} is {self.kind} that cannot be used: {why[:300]}",
             expected="a file as Keras writes it",
             where=str(self.path),
             advice="fetch it again; it may be truncated",

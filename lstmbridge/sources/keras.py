@@ -262,10 +262,14 @@ def _archive(path: Path) -> KerasSource | None:
             weights = _member(archive, "model.weights.h5", path, None)
     except (*_OF_ZIP, RecursionError, OSError) as err:
         raise SourceUnreadable(
-            f"the .keras archive is damaged: {err}", where=str(path), advice="fetch it again"
+            f"{path.name} is a Keras file (.keras) that cannot be used: {err}",
+            where=str(path),
+            advice="fetch it again",
         ) from err
     view = memoryview(weights)
-    tensors, described = _contents(Container(path, lambda: view, len(weights)))
+    tensors, described = _contents(
+        Container(path, lambda: view, len(weights), "a Keras file (.keras)")
+    )
     version = str(stated.get("keras_version", "")) if isinstance(stated, dict) else ""
     described = Described(
         version or described.version,
