@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lstmbridge.errors import NotRecognised
+from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.graph.needed import Walker, is_defined
-from lstmbridge.graph.network import BRANCHES, Loop, LoopVariable, Network, Op, Tensor
+from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Network, Op, Tensor
 from lstmbridge.graph.scopes import SWITCHES
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.whole import Whole
@@ -73,8 +73,16 @@ class _Pruner:
 
     def at(self, tensor: Tensor) -> Tensor:
         """Where a tensor's value comes from, through conds that are decided."""
+        passed: set[Tensor] = set()
         while True:
             at = self.tracer.guarded(tensor)
+            if at in passed:
+                raise SourceUnreadable(
+                    f"the graph's node {at[0]!r} depends on itself outside a loop",
+                    where=self.tracer.network.where,
+                    advice=ADVICE,
+                )
+            passed.add(at)
             if at in self._fed or at in self._settings or self._variable(at) is not None:
                 return at
             op = self.tracer.network.op(at[0])
