@@ -26,6 +26,13 @@ from lstmbridge.verify.faults.fault import with_beginnings
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
+@pytest.fixture(autouse=True)
+def not_on_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command prints does not depend on where the tests run."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Case:
     """One folder of `fixtures/`: a checkpoint, and what its TensorFlow computed."""
 

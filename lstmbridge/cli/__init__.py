@@ -66,6 +66,10 @@ class _Door(click.Group):
             if ctx.meta.get(opt.DEBUG):
                 traceback.print_exc()
             echo(f"error: {error}", err=True)
+            from lstmbridge.cli import github
+
+            if github.is_here():
+                echo(github.of_error(error), err=True)
             printer = printer_of(ctx)
             if printer is not None:
                 printer.error(error)

@@ -1,4 +1,4 @@
-"""The files that ``--junit``, ``--markdown`` and ``--html`` ask for."""
+"""The files that ``--junit``, ``--markdown`` and ``--html`` ask for, and what GitHub is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lstmbridge.contracts import Verdict
+from lstmbridge.cli import github
+from lstmbridge.cli.printing import echo
+from lstmbridge.contracts import Outcome, Verdict
 from lstmbridge.errors import UsageError
 from lstmbridge.model.blocks import Model
 from lstmbridge.report import html, junit, markdown
@@ -23,6 +25,8 @@ class Reports:
 
     def __init__(self, arguments: dict[str, Any], *, verified: bool = True) -> None:
         found = {kind: arguments.pop(kind) for kind in KINDS}
+        self._quiet = bool(arguments.get("quiet"))
+        self._json_on_stdout = arguments.get("json_to") == "-"
         self._wanted: dict[str, Path] = {k: path for k, path in found.items() if path is not None}
         for kind, path in self._wanted.items():
             if not verified:
@@ -77,3 +81,13 @@ class Reports:
                 raise UsageError(
                     f"the report cannot be written: {error.strerror}", where=f"--{kind} {path}"
                 ) from error
+        if github.is_here():
+            self._tell_github(verdict, source, artifacts)
+
+    def _tell_github(self, verdict: Verdict, source: Path, artifacts: tuple[Path, ...]) -> None:
+        """Standard output is left to the JSON where that goes there; GitHub reads both."""
+        if not (self._quiet and verdict.outcome is Outcome.PASS):
+            echo(github.of_verdict(verdict, source, artifacts), err=self._json_on_stdout)
+        problem = github.add_to_summary(verdict, source, artifacts)
+        if problem:
+            echo(f"warning: {problem}", err=True)
