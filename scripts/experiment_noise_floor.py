@@ -4,7 +4,7 @@
 # ///
 """What honest runtimes really err by, as a share of what the noise floor allows them.
 
-    python scripts/experiment_noise_floor.py --count 4000 --json noise-floor.json
+    python scripts/experiment_noise_floor.py --count 4000 --page docs/noise-floor.md
 
 Random networks (see `random_networks`: every cell, 1 to 1024 units, 1 to 2000 steps, tame to
 chaotic) are converted and run by ONNX Runtime and PyTorch on random sequences, in float16,
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -205,6 +206,49 @@ def table(lines: list[dict]) -> dict:
     }
 
 
+def in_markdown(found: dict) -> str:
+    """The tables of the page."""
+    shares = ("outputs", "numbers", "median", "99 %", "largest")
+    rejected = found["rejected"]
+    past = f"{len(rejected)} outputs of {len({r['seed'] for r in rejected})} networks past it."
+    seen = f"{found['outputs']} outputs, {found['numbers']} numbers"
+    lines = [f"{found['networks']} networks, {seen}: share of what is allowed; {past}"]
+    for title, what in (
+        ("precision, runtime", "precision"), ("cell", "cell"), ("weights", "weights"),
+        ("steps", "steps"), ("units", "units"),
+    ):  # fmt: skip
+        lines += [
+            "",
+            f"| {title} | " + " | ".join(shares) + " |",
+            "|---" * (len(shares) + 1) + "|",
+        ]
+        for name, row in found[what].items():
+            lines.append(f"| {name} | " + " | ".join(str(row[key]) for key in shares) + " |")
+    quantiles = ("median", "99 %", "99.9 %", "largest")
+    lines += ["", "Constant that each number of perturbed runs would have needed:", ""]
+    lines += ["| at least | " + " | ".join(quantiles) + " |", "|---" * (len(quantiles) + 1) + "|"]
+    for name, row in found["rules"].items():
+        lines.append(f"| {name} | " + " | ".join(str(row[key]) for key in quantiles) + " |")
+    spread = ("outputs", "median", "90 %", "99 %")
+    lines += ["", "What is allowed, as a multiple of the largest error that was seen:", ""]
+    lines += ["| precision | " + " | ".join(spread) + " |", "|---" * (len(spread) + 1) + "|"]
+    for name, row in found["factor"].items():
+        lines.append(f"| {name} | " + " | ".join(str(row[key]) for key in spread) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def rewrite(page: Path, found: dict) -> None:
+    """Put the tables between the page's two marks."""
+    pattern = r"(<!-- begin noise -->\n).*?(<!-- end noise -->)"
+    body = in_markdown(found)
+    text, count = re.subn(
+        pattern, lambda m: f"{m[1]}{body}{m[2]}", page.read_text("utf-8"), flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(f"{page} has {count} parts called noise")
+    page.write_text(text, encoding="utf-8")
+
+
 def _needs(rows: list[dict], k: int) -> dict[str, float]:
     needed = np.asarray([r["needed"][k] for r in rows])
     if not len(needed):
@@ -297,10 +341,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--record", type=Path, default=ROOT / "build" / "noise-floor.jsonl")
     parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--page", type=Path, help="put the tables into this page")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.count)
     lines = campaign.run(args.record, seeds, trial, processes=args.processes, minutes=args.minutes)
-    text = json.dumps(table(lines), indent=1)
+    found = table(lines)
+    if args.page:
+        rewrite(args.page, found)
+    text = json.dumps(found, indent=1)
     if args.json:
         args.json.write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -28,7 +28,7 @@ from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.contracts import Feeds, Outputs
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Layer, Model
-from lstmbridge.model.cells import RNN, Cell
+from lstmbridge.model.cells import GRU, RNN, Cell
 from lstmbridge.model.equations import Step, Tap, weights_of
 from lstmbridge.model.forward import Library, Wrap, forward
 from lstmbridge.model.signature import INPUTS, OUTPUTS
@@ -79,6 +79,8 @@ class StoredRounding(Rounding, Library):
         self._shelf = shelf
         self._layer = ""
         self._count = 0
+        self._coarse = False
+        self._most = largest(precision)
         self._first: dict[tuple[str, int], Array] = {}
 
     def weights(self, cell: Cell) -> Mapping[str, Array]:
@@ -87,9 +89,30 @@ class StoredRounding(Rounding, Library):
             return self._shelf.weights(cell)
         return {name: self.constant(array) for name, array in weights_of(cell).items()}
 
-    def step_of(self, layer: str) -> None:
-        """A step of `layer` begins; "": what follows belongs to no step."""
-        self._layer, self._count = layer, 0
+    def step_of(self, layer: str, *, coarse: bool = False) -> None:
+        """A step of `layer` begins; "": what follows belongs to no step.
+
+        Args:
+            layer: its name.
+            coarse: a kernel runs it whose sigmoid and tanh err by more than others' (`_kernels`).
+        """
+        self._layer, self._count, self._coarse = layer, 0, coarse
+
+    def _err_within(self, units: float, a: Array) -> Array:
+        """Rounded; what the precision cannot hold is infinite, as it is in a runtime."""
+        rounded = super()._err_within(units, a)
+        over = np.abs(rounded) > self._most
+        return np.where(over, np.copysign(np.inf, rounded), rounded) if over.any() else rounded
+
+    def sigmoid(self, a: Array) -> Array:
+        """To within 2 units of 1, 3 in a coarse kernel."""
+        value = super().sigmoid(a)
+        return value + self._draw(self._unit, value.shape) if self._coarse else value
+
+    def tanh(self, a: Array) -> Array:
+        """To within 3 units of its value, 5 in a coarse kernel."""
+        value = super().tanh(a)
+        return self._err(value) if self._coarse else value
 
     def _draw(self, limit: float, shape: tuple[int, ...]) -> Array:
         errors = super()._draw(limit, shape)
@@ -162,18 +185,17 @@ def _kernels(ops: StoredRounding, layer: Layer, right: Step[Array]) -> Step[Arra
     """Steps that `ops` can tell apart, and what a kernel errs by beyond them.
 
     ONNX Runtime's RNN computes a float32 tanh to within 2 units of 1, however small the value:
-    1.6 units off at 1e-8, in 1.32. Its LSTM and GRU do better.
+    1.6 units off at 1e-8, in 1.32. Its LSTM and GRU do better; its GRU's sigmoid errs by up to 5
+    units of 1 (4 far out, where the value is 0), and its tanh by up to 10 units of its value.
     """
-    coarse = (
-        ops.precision == "float32"
-        and isinstance(layer.cell, RNN)
-        and layer.cell.activation.value == "tanh"
-    )
+    single = ops.precision == "float32"
+    absolute = single and isinstance(layer.cell, RNN) and layer.cell.activation.value == "tanh"
+    coarse = single and isinstance(layer.cell, GRU)
 
     def step(z: Array, state: Mapping[str, Array], tap: Tap) -> tuple[Array, dict[str, Array]]:
-        ops.step_of(layer.name)
+        ops.step_of(layer.name, coarse=coarse)
         output, new = right.step(z, state, tap)
-        if coarse:
+        if absolute:
             output = ops.near_one(output)
             new = {"h": output}
         ops.step_of("")
@@ -222,7 +244,8 @@ def noise_floor(
         anywhere = 2.0 * np.nan_to_num(np.abs(perturbed), nan=np.inf, posinf=np.inf).max(
             initial=straying[name]
         )
-        rounding = np.where(lost, anywhere, constant * near)
+        # never less than elsewhere: where the right value is 0, any straying is all of its size
+        rounding = np.where(lost, np.maximum(anywhere, constant * near), constant * near)
         allowed[name] = rounding + _store(values, precision)
         chaos += [name] if lost.any() else []
     return Floor(straying, allowed, tuple(chaos))

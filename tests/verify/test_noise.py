@@ -18,6 +18,7 @@ from lstmbridge.model.forward import forward
 from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.noise import (
     CHAOS,
+    CONSTANT,
     StoredRounding,
     _kernels,
     noise_floor,
@@ -236,3 +237,32 @@ def test_chaos_is_noticed(networks):
     assert floor.straying["outputs"] > CHAOS
     assert "outputs" in floor.chaotic
     assert floor_of(model, x[:, :1])[1].chaotic == ()
+
+
+def test_what_a_precision_cannot_hold_is_infinite_within_the_network_too():
+    large = np.full(3, 300.0)
+    assert np.isinf(StoredRounding("float16", 0).mul(large, large)).all()
+    assert np.isneginf(StoredRounding("float16", 0).mul(large, -large)).all()
+    assert np.isfinite(StoredRounding("float32", 0).mul(large, large)).all()
+
+
+def test_where_the_right_value_is_0_no_less_is_allowed_than_elsewhere():
+    feeds = {"inputs": np.zeros((2, 1, 4))}
+    expected = {"outputs": np.zeros((2, 1, 4))}
+
+    def strays(tiled, ops=None):
+        return {"outputs": np.full((len(tiled["inputs"]), 1, 4), 1e-7)}
+
+    floor = noise_floor(strays, feeds, expected, "float32", seed=0, replicas=8)
+    assert floor.chaotic == ("outputs",)
+    assert (floor.allowed["outputs"] >= CONSTANT * 1e-7).all()
+
+
+@pytest.mark.parametrize(("word", "least", "most"), [("sigmoid", 2.0, 3.0), ("tanh", 3.0, 5.0)])
+def test_a_coarse_kernel_errs_by_more(word, least, most):
+    unit, x = 2.0**-24, np.full(20_000, 20.0)
+    for coarse in (False, True):
+        ops = StoredRounding("float32", 0)
+        ops.step_of("layer0", coarse=coarse)
+        off = np.abs(getattr(ops, word)(x) - 1.0).max() / unit
+        assert (least < off <= most + 0.1) if coarse else (0.9 * least < off <= least + 0.1)
