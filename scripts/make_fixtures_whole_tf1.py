@@ -91,10 +91,31 @@ def tagger():
     return {"words": words, "lengths": lengths}, {"logits": logits}, {}
 
 
-CASES = {"translator": translator, "classifier": classifier, "tagger": tagger}
+def streaming():
+    """Time-major words by word, lengths, and states of all layers in one fed tensor, 1 x batch."""
+    x = placeholder(tf.float32, [None, None, 4], "x")
+    lengths = placeholder(tf.int32, [None], "lengths")
+    states = placeholder(tf.float32, [1, None, 8], "states")
+    cells = rnn_cell.MultiRNNCell([rnn_cell.GRUCell(5), rnn_cell.GRUCell(3)])
+    first = states[0]
+    outputs, _ = rnn.dynamic_rnn(cells, x, lengths, (first[:, :5], first[:, 5:]), time_major=True)
+    probs = tf.nn.softmax(tf.compat.v1.layers.dense(outputs, 2), name="probs")
+    return {"x": x, "lengths": lengths, "states": states}, {"probs": probs}, {}
+
+
+CASES = {
+    "translator": translator,
+    "classifier": classifier,
+    "tagger": tagger,
+    "streaming": streaming,
+}
 
 
 def feed_of(name, tensor, draw):
+    if tensor.op.name == "states":
+        return draw.normal(size=(1, TIME, 8)).astype(np.float32)
+    if name == "lengths" and "states" in {op.name for op in tensor.graph.get_operations()}:
+        return np.array([BATCH, 2, 1, 3, 2], np.int32)
     if tensor.dtype == tf.float32:
         return draw.normal(size=(BATCH, TIME, 4)).astype(np.float32)
     if name == "lengths":
@@ -138,5 +159,5 @@ def make(case, seed):
 
 
 if __name__ == "__main__":
-    for number, name in enumerate(sorted(CASES)):
+    for number, name in enumerate(["classifier", "tagger", "translator", "streaming"]):
         make(name, number + 11)

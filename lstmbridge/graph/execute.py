@@ -16,6 +16,7 @@ import numpy as np
 
 from lstmbridge.errors import NotRecognised, SourceUnreadable
 from lstmbridge.gates import Array
+from lstmbridge.graph.held import constant, joins_constants
 from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
 from lstmbridge.graph.ops import OPS, Definition
 from lstmbridge.graph.ops_arrays import Steps
@@ -91,6 +92,7 @@ class Program:
         default_factory=dict, init=False
     )
     _constants: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
+    _spoken: dict[str, Program] = field(default_factory=dict, init=False)
 
     @property
     def tracer(self) -> Tracer:
@@ -277,14 +279,22 @@ class _Run:
         op = step.op
         if op.kind in VARIABLES:
             return self._variable(op)
+        known = self.program._constants  # noqa: SLF001 - one module's two halves
+        own = step.pivots or op.name in self.program.defines
+        once = not own and joins_constants(op, (at for _, at in step.args), self.given, known)
+        if once and op.name in known:
+            return known[op.name]
         args = [self._look(*place) for place in step.args]
         try:
             with np.errstate(all="ignore"):
-                return self._outputs(step, args)
+                outputs = self._outputs(step, args)
         except _FAILS as err:
             raise NotRecognised(
                 f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
             ) from err
+        if once:
+            known[op.name] = outputs
+        return outputs
 
     def _outputs(self, step: _Step, args: Sequence[Any]) -> Sequence[Any]:
         op = step.op
@@ -315,22 +325,10 @@ class _Run:
         if op.kind in CONTAINERS:
             return CONTAINERS[op.kind](self.program.words, op, args)
         if op.kind == "Const":
-            return self._constant(op)
+            return constant(self.program.words, op, self.program._constants)  # noqa: SLF001
         if op.kind not in OPS:
             return [Unavailable(op)] * _MOST_OUTPUTS
         return [*map(self.program.words.own, OPS[op.kind](self.program.words, op, args))]
-
-    def _constant(self, op: Op) -> Sequence[Any]:
-        known = self.program._constants  # noqa: SLF001 - one module's two halves
-        if op.name not in known:
-            tensor = op.attrs["value"]
-            if getattr(tensor, "dtype", None) == np.dtype(object):
-                # a phase may be a word, compared with another
-                known[op.name] = [np.asarray(tensor.load())]
-            else:
-                words = self.program.words
-                known[op.name] = [*map(words.own, OPS[op.kind](words, op, ()))]
-        return known[op.name]
 
     def _variable(self, op: Op) -> Sequence[Any]:
         known = self.program._constants  # noqa: SLF001 - one module's two halves

@@ -77,8 +77,16 @@ def _select(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     condition, a, b = args
     rank, ones = w.rank(condition), w.rank(a) - w.rank(condition)
     if rank == 1 and ones > 0:
+        if isinstance(condition, np.ndarray) and isinstance(a, np.ndarray):
+            _one_per_row(condition, a)
         condition = w.reshape(condition, (-1, *([1] * ones)))
     return [w.where(condition, a, b)]
+
+
+def _one_per_row(condition: Any, rows: Any) -> None:
+    """TensorFlow does not stretch one condition over many rows. Errors: ValueError."""
+    if len(condition) != len(rows):
+        raise ValueError(f"{len(condition)} conditions for {len(rows)} rows")
 
 
 def _select_v2(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:

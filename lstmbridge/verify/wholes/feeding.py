@@ -121,7 +121,8 @@ def recipe_of(whole: Whole, seed: int) -> Recipe:
     why, amplitudes = "", _amplitudes(whole, seed)
     guesses = [
         *(Recipe(layout, {}, amplitudes, fixed, scale)
-          for scale in _SCALES for layout in _LAYOUTS for fixed in _declared(whole, layout)),
+          for scale in _SCALES for free in (True, False) for layout in _LAYOUTS
+          for fixed in _declared(whole, layout) if free == (not fixed)),
         *(Recipe(layout, {}, amplitudes, {"batch": batch})
           for layout in _LAYOUTS for batch in _USUAL_BATCHES),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstmbridge.arrays import UNIT_ROUNDING
 from lstmbridge.gates import Array
+from lstmbridge.graph.spoken import spoken
 from lstmbridge.graph.whole import Whole
 from lstmbridge.graph.words_rounding import GraphRounding
 from lstmbridge.verify.noise import CHAOS, CONSTANT, WINDOW
@@ -85,7 +86,8 @@ def answer(whole: Whole, probe: Probe, precision: str, options: VerifyOptions) -
 
 def rounded(whole: Whole, precision: str, seed: int) -> Whole:
     """The model computed with a rounding error of `precision` after each operation."""
-    return replace(whole, program=replace(whole.program, words=GraphRounding(precision, seed)))
+    words = GraphRounding(precision, seed)
+    return replace(whole, program=spoken(whole.program, words, precision))
 
 
 def _allowed(off: Array, values: Array, others: list[Array], precision: str) -> tuple[Array, bool]:

@@ -32,6 +32,7 @@ MODELS = {
     "classifier": FOLDER / "frozen-classifier" / "frozen.pb",
     "translator": FOLDER / "frozen-translator" / "frozen.pb",
     "tagger": FOLDER / "saved-tagger" / "saved_model",
+    "streaming": FOLDER.parent / "whole" / "streaming" / "frozen.pb",
 }
 
 
@@ -241,3 +242,22 @@ def test_a_graph_that_was_built_for_one_batch_is_fed_that_batch(batch):
 
 def test_a_scalar_is_fed_as_a_scalar():
     assert frozen(np.asarray(3)).shape == ()
+
+
+def test_an_axis_of_one_beside_the_batch_does_not_make_all_of_a_time_major_model_be_fed_one_row():
+    whole = whole_of("streaming")
+    recipe = recipe_of(whole, seed=0)
+    shapes = {port.name: recipe.shape(port, Sizes(3, 7)) for port in whole.inputs}
+    assert shapes == {"x": (7, 3, 4), "lengths": (3,), "states": (1, 3, 8)}
+
+
+def test_replicas_of_one_precision_read_the_constants_of_a_model_once():
+    whole = whole_of("streaming")
+    recipe = recipe_of(whole, seed=0)
+    feeds = widened(recipe.feeds(whole, Sizes(2, 3), np.random.default_rng(0)))
+    first, second = (rounded(whole, "float32", seed) for seed in (1, 2))
+    one = first.run(feeds)["probs"]
+    assert not np.array_equal(one, second.run(feeds)["probs"])
+    assert np.array_equal(one, rounded(whole, "float32", 1).run(feeds)["probs"])
+    assert first.program.words is not second.program.words
+    assert not np.array_equal(rounded(whole, "float16", 1).run(feeds)["probs"], one)
