@@ -280,8 +280,14 @@ class _Run:
         if op.kind in VARIABLES:
             return self._variable(op)
         known = self.program._constants  # noqa: SLF001 - one module's two halves
+        # words of other arrays may say where a constant is kept: a join of theirs is not kept
         own = step.pivots or op.name in self.program.defines
-        once = not own and joins_constants(op, (at for _, at in step.args), self.given, known)
+        numbers = isinstance(self.program.words, GraphFloat64)
+        once = (
+            numbers
+            and not own
+            and joins_constants(op, (at for _, at in step.args), self.given, known)
+        )
         if once and op.name in known:
             return known[op.name]
         args = [self._look(*place) for place in step.args]

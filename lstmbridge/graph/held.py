@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.graph.graphdef import Op
+from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.vocabulary import Words
 
@@ -37,5 +37,5 @@ def constant(
             # a phase may be a word, compared with another
             known[op.name] = [np.asarray(tensor.load())]
         else:
-            known[op.name] = [np.asarray(v) for v in OPS[op.kind](words, op, ())]
+            known[op.name] = [*map(words.own, OPS[op.kind](words, op, ()))]
     return known[op.name]
