@@ -19,10 +19,10 @@ from lstmbridge.targets.onnx.network import Plan
 from lstmbridge.targets.onnx.whole.branches import with_branches
 from lstmbridge.targets.onnx.whole.emitter import BODY, Emitter, captured, needed
 from lstmbridge.targets.onnx.whole.places import NativePlace
-from lstmbridge.targets.onnx.whole.ranks import shape_of_port
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of, kind_of_value
 from lstmbridge.targets.onnx.whole.walk import ADVICE, FAILS, Walk
 from lstmbridge.targets.onnx.whole.words import Symbolic
+from lstmbridge.targets.ranks import shape_of_port
 from lstmbridge.targets.wholes import precision_of_whole
 
 PRECISIONS = ("float16", "float32", "float64")

@@ -116,7 +116,8 @@ def _fed(spec: TensorSpec, tensor: Tensor, words: TorchWords) -> Tensor:
             where=spec.name,
             advice=f"cast one of them: .to({words.dtype}) or module.to({tensor.dtype})",
         )
-    if "..." not in spec.shape and tensor.ndim != len(spec.shape):
+    # TensorFlow before 1.1 wrote an unknown shape as no axes
+    if spec.shape and "..." not in spec.shape and tensor.ndim != len(spec.shape):
         raise UsageError(
             f"{spec.name} has shape {tuple(tensor.shape)}",
             expected=f"({', '.join(map(str, spec.shape))})",

@@ -15,6 +15,7 @@ from lstmbridge.graph.pruned import pruned
 from lstmbridge.graph.trace import VARIABLES
 from lstmbridge.graph.whole import Port, Whole
 from lstmbridge.model.signature import TensorSpec
+from lstmbridge.targets.ranks import shape_of_port
 from lstmbridge.targets.torch.codec import DTYPES
 from lstmbridge.targets.torch.files import Content
 from lstmbridge.targets.torch.weights import cast
@@ -55,7 +56,10 @@ def plan_whole(whole: Whole, options: TargetOptions) -> Content:
     program = Program(
         dtype.name,
         Network(ops, loops, where),
-        tuple((_spec(p, dtype), at) for p, at in zip(whole.inputs, left.inputs, strict=True)),
+        tuple(
+            (_spec(_ranked(whole, p), dtype), at)
+            for p, at in zip(whole.inputs, left.inputs, strict=True)
+        ),
         tuple((_spec(p, dtype), at) for p, at in zip(whole.outputs, left.outputs, strict=True)),
         tuple((at, np.asarray(whole.settings[k].value)) for at, k in left.fixed.items()),
         tuple(
@@ -104,6 +108,10 @@ def _key(name: str, taken: dict[str, Weights]) -> str:
     while key in taken:
         key += "_"
     return key
+
+
+def _ranked(whole: Whole, port: Port) -> Port:
+    return replace(port, shape=shape_of_port(whole, port))
 
 
 def _spec(port: Port, dtype: np.dtype[Any]) -> TensorSpec:

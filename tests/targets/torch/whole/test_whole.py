@@ -232,3 +232,14 @@ def test_an_operation_that_is_not_known_is_refused_by_its_name(tmp_path):
             Whole(program, ports[:1], ports[1:]), tmp_path / "m.pt", TargetOptions(), {}
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_an_input_whose_shape_an_early_graph_leaves_out_takes_tensors_of_any_rank(tmp_path):
+    nodes = [Node("x", "Placeholder", (), {}), Node("y", "Tanh", ("x",), {})]
+    graph = Graph({node.name: node for node in nodes}, {}, "a test")
+    program = Program(Scopes(Tracer(network_of(graph))), lambda _op: np.zeros(1))
+    ports = [Port(name, (name, 0), (), np.dtype(np.float32)) for name in ("x", "y")]
+    path = tmp_path / "m.pt"
+    TorchTarget().write_whole(Whole(program, (ports[0],), (ports[1],)), path, TargetOptions(), {})
+    x = torch.ones(2, 3)
+    torch.testing.assert_close(lstmbridge.torch.load(path)(x=x)["y"], torch.tanh(x))
