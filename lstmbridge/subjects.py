@@ -18,6 +18,7 @@ from lstmbridge.verify import VerifyOptions
 
 ORACLE = "oracle"
 GRAPH = "graph"
+_NO_WHOLE = "runs stacks alone; a whole model is held against its own graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ def runtimes_of_whole(
     )  # fmt: skip
     chosen, left_out = _runtimes_for(artifact, terms)
     own = [runtime for runtime in chosen if runtime.runs == artifact.target]
-    return own, left_out
+    idle = dict.fromkeys(named).keys() - {runtime.name for runtime in own}
+    return own, [*left_out, *(f"{name}: {_NO_WHOLE}" for name in sorted(idle))]
 
 
 def subjects_of(

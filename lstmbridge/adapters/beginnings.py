@@ -19,7 +19,10 @@ from lstmbridge.model.blocks import Layer, Model
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
-_INSTEAD = "the converted one begins with zeros, or, with --states, with what you feed"
+_INSTEAD = (
+    "converted as a stack it begins with zeros, or, with --states, with what you feed "
+    "(a whole model begins as its graph does)"
+)
 
 Beginnings = tuple[Mapping[str, State], ...]
 """Per layer, state -> what it begins with, where that is one row for all sequences."""

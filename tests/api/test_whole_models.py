@@ -161,3 +161,18 @@ def test_a_target_that_cannot_say_whole_models_says_so(tmp_path):
     with pytest.raises(CannotExpress, match="cannot say a whole model"):
         api.convert(source_of("saved-tagger"), to="torch-export", output=tmp_path / "m.pt2")
     assert not (tmp_path / "m.pt2").exists()
+
+
+@pytest.mark.parametrize("name", ["oracle", "tensorflow"])
+def test_a_runtime_that_was_asked_for_and_runs_only_stacks_is_said_not_to_have_run(name, tmp_path):
+    done = api.convert(
+        source_of("frozen-classifier"),
+        to="onnx",
+        output=tmp_path / "model.onnx",
+        runtimes=["onnxruntime-cpu", name],
+    )
+
+    assert [r.name for r in done.verdict.runtimes] == ["onnxruntime-cpu"]
+    assert f"{name}: runs stacks alone; a whole model is held against its own graph" in (
+        done.verdict.not_run
+    )
