@@ -24,6 +24,15 @@ FLAGS: Mapping[str, str] = {
 }
 """Option of a class -> the flag that gives it."""
 
+KERAS_FLAGS: Mapping[str, str] = {
+    "gate_activation": "--gate-activation",
+    "go_backwards": "--go-backwards",
+    "merge_mode": "--merge-mode",
+    "masking": "--masking",
+    "reset_after": "--reset-after",
+}
+"""What weights of Keras without their model leave open -> the flag that states it."""
+
 CLIPS = ("cell_clip", "proj_clip")
 """Options that limit a state; a limit of infinity states that there is none."""
 
@@ -50,13 +59,14 @@ def check_hints(hints: Hints) -> None:
         none = option in CLIPS and value == math.inf
         if isinstance(value, (int, float)) and not math.isfinite(value) and not none:
             raise UsageError(f"{flag} {value}", expected="a finite number", where=flag)
-    if hints.gate_activation is not None:
-        raise UsageError(
-            "--gate-activation is for the weights of Keras layers",
-            expected="a Keras file without its model",
-            where="--gate-activation",
-            advice="the gates of TensorFlow 1's cells are sigmoids",
-        )
+    for option, flag in KERAS_FLAGS.items():
+        if getattr(hints, option) is not None:
+            raise UsageError(
+                f"{flag} is for the weights of Keras layers",
+                expected="a Keras file without its model",
+                where=flag,
+                advice="leave it out: nothing of the kind is open in this source",
+            )
     if hints.activation is not None and hints.activation not in ACTIVATIONS:
         near = get_close_matches(hints.activation, ACTIVATIONS, n=1)
         raise UsageError(

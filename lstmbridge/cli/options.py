@@ -57,10 +57,32 @@ def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-_GATES = click.option(
-    "--gate-activation",
-    metavar="NAME",
-    help="Keras weights without their model: sigmoid or hard_sigmoid.",
+_KERAS = (
+    click.option(
+        "--gate-activation",
+        metavar="NAME",
+        help="Keras weights without their model: sigmoid or hard_sigmoid.",
+    ),
+    click.option(
+        "--merge-mode",
+        type=click.Choice(["concat", "sum", "ave", "mul", "none"]),
+        help="Keras weights without their model: of Bidirectional layers.",
+    ),
+    click.option(
+        "--go-backwards/--no-go-backwards",
+        default=None,
+        help="Keras weights without their model: of lone recurrent layers.",
+    ),
+    click.option(
+        "--masking/--no-masking",
+        default=None,
+        help="Keras weights without their model: whether it masks padded steps.",
+    ),
+    click.option(
+        "--reset-after/--no-reset-after",
+        default=None,
+        help="Keras weights without their model: of GRU layers without a bias.",
+    ),
 )
 
 
@@ -83,7 +105,7 @@ def source_options(function: F) -> F:
             metavar="NAME",
             help="In place of the cell's tanh: relu, sigmoid, softsign, ...",
         ),
-        _GATES,
+        *_KERAS,
         click.option(
             "--cell-clip", type=Limit(), help="LSTM: c is clamped to [-X, X]; none: it is not."
         ),
@@ -292,6 +314,10 @@ def hints_from(arguments: dict[str, Any]) -> Hints:
         forget_bias=arguments.pop("forget_bias"),
         activation=arguments.pop("activation"),
         gate_activation=arguments.pop("gate_activation"),
+        go_backwards=arguments.pop("go_backwards"),
+        merge_mode=arguments.pop("merge_mode"),
+        masking=arguments.pop("masking"),
+        reset_after=arguments.pop("reset_after"),
         cell_clip=arguments.pop("cell_clip"),
         proj_clip=arguments.pop("proj_clip"),
         layers=arguments.pop("layers"),

@@ -17,6 +17,10 @@ class Hints:
 
     Attributes:
         gate_activation: of the gates of a Keras layer, where only its weights are stored.
+        go_backwards: of lone recurrent layers of Keras, likewise.
+        merge_mode: of Bidirectional layers of Keras, likewise.
+        masking: whether the Keras model masks padded steps, likewise.
+        reset_after: of GRU layers of Keras without a bias, likewise.
         layers: one stored cell is applied this many times (``[cell] * n``).
         residual: every layer whose input is as wide as its output is wrapped in a residual.
         select: the scope of one of several stacks.
@@ -33,6 +37,10 @@ class Hints:
     forget_bias: float | None = None
     activation: str | None = None
     gate_activation: str | None = None
+    go_backwards: bool | None = None
+    merge_mode: str | None = None
+    masking: bool | None = None
+    reset_after: bool | None = None
     cell_clip: float | None = None
     proj_clip: float | None = None
     layers: int | None = None

@@ -15,13 +15,18 @@ from lstmbridge.model.facts import Basis
 
 def refuse_assumptions(model: Model) -> None:
     """Raise FactMissing when a fact of `model` rests on a class's default only."""
-    assumed = [name for name, f in model.all_facts.items() if f.basis is Basis.ASSUMED]
+    facts = {name: f for name, f in model.all_facts.items() if f.basis is Basis.ASSUMED}
+    assumed = list(facts)
     if assumed:
+        keras = any("Keras" in f.where for f in facts.values())
         raise FactMissing(
             f"{len(assumed)} facts rest on a class's default only: {', '.join(assumed)}",
             expected="every fact read from the source or given, because of --strict",
             where=model.name,
-            advice="give them (--forget-bias, --activation, --cell-clip ...), or put the "
+            advice="give them (--activation, --gate-activation, --go-backwards, --merge-mode, "
+            "--masking, --select), or the file that model.save wrote"
+            if keras
+            else "give them (--forget-bias, --activation, --cell-clip ...), or put the "
             ".meta beside the checkpoint",
         )
 

@@ -1,5 +1,6 @@
 """Files of real Keras: what they are converted to computes what their Keras computed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -172,3 +173,123 @@ def test_an_hdf5_file_of_another_program_is_told_so(tmp_path):
         file["measurements"] = np.zeros((3, 4))
     with pytest.raises(SourceUnreadable, match="without the weights of a Keras model"):
         api.inspect(tmp_path / "data.h5")
+
+
+ALONE = {"activation": "tanh", "gate_activation": "sigmoid"}
+
+
+def stored_names(group) -> list:
+    return list(group.attrs["weight_names"])
+
+
+def _weights_of(name: str, make: str, tmp_path: Path) -> Path:
+    """Weights alone as Keras 2 lays them out: of the `model_weights` of a whole file."""
+    import h5py
+
+    path = tmp_path / f"{make}.weights.h5"
+    with h5py.File(FOLDER / name) as whole, h5py.File(path, "w") as alone:
+        stored = whole["model_weights"]
+        for key in stored:
+            stored.copy(key, alone)
+        for key, value in stored.attrs.items():
+            alone.attrs[key] = value
+    return path
+
+
+@pytest.mark.parametrize(
+    ("hints", "left"),
+    [
+        (Hints(), "go_backwards.*masking.*between low and high.*activation"),
+        (Hints(**ALONE), "low.go_backwards, low.masking, .*between low and high$"),
+        (Hints(**ALONE, go_backwards=False), "2|low.masking"),
+        (Hints(**ALONE, go_backwards=False, masking=False), "1 facts .*between low and high$"),
+    ],
+)
+def test_strict_refuses_every_fact_that_weights_alone_leave_open(hints, left, tmp_path):
+    path = _weights_of("tfkeras-stack.h5", "net", tmp_path)
+    out = tmp_path / "out.onnx"
+    with pytest.raises(FactMissing) as caught:
+        api.convert(path, to="onnx", output=out, hints=hints, strict=True)
+    assert re.search(left, caught.value.read)
+    assert "--go-backwards" in caught.value.advice
+    assert not out.exists()
+
+
+def test_weights_alone_of_which_all_is_stated_pass_strict(tmp_path):
+    path = _weights_of("tfkeras-stack.h5", "net", tmp_path)
+    hints = Hints(**ALONE, go_backwards=False, masking=False, select="low..high")
+    done = api.convert(path, to="onnx", output=tmp_path / "o.onnx", hints=hints, strict=True)
+    assert done.exit_code == 0
+    assert {f.basis.value for f in done.facts.values()} == {"read", "given"}
+
+
+def test_the_merge_mode_of_weights_alone_is_assumed_or_given(tmp_path):
+    path = _weights_of("tfkeras-both-sum.h5", "both", tmp_path)
+    fact = api.load(path).facts["both.merge_mode"]
+    assert (fact.value, fact.basis.value) == ("concat", "assumed")
+    recorded = np.load(FOLDER / "tfkeras-both-sum.npz")
+    hints = Hints(**ALONE, merge_mode="sum", masking=False)
+    done = api.convert(path, to="onnx", output=tmp_path / "o.onnx", hints=hints, strict=True)
+    np.testing.assert_allclose(
+        _computed(done.path, recorded["inputs"]), recorded["outputs"], atol=1e-6
+    )
+
+
+def test_directions_that_are_given_apart_stand_side_by_side(tmp_path):
+    path = _weights_of("tfkeras-both-concat.h5", "both", tmp_path)
+    assert api.load(path, Hints(merge_mode="none")).output_size == 8
+    with pytest.raises(CannotExpress, match="merge_mode 'mul'"):
+        api.load(path, Hints(merge_mode="mul"))
+
+
+def test_weights_alone_that_are_said_to_go_backwards_are_refused(tmp_path):
+    path = _weights_of("tfkeras-backwards.h5", "back", tmp_path)
+    assert api.load(path).facts["back.go_backwards"].basis.value == "assumed"
+    with pytest.raises(CannotExpress, match="back goes backwards"):
+        api.load(path, Hints(go_backwards=True))
+
+
+def test_masking_that_is_stated_is_warned_about(tmp_path):
+    path = _weights_of("tfkeras-stack.h5", "net", tmp_path)
+    seen = api.inspect(path, Hints(masking=True)).recognition
+    assert any("masks padded steps" in text for text in seen.warnings)
+
+
+def test_what_the_file_says_itself_is_not_to_be_stated():
+    for hints in (Hints(go_backwards=False), Hints(merge_mode="sum"), Hints(masking=True)):
+        with pytest.raises(FactConflict, match="the file has the model itself"):
+            api.inspect(FOLDER / "tfkeras-stack.h5", hints)
+    with pytest.raises(UsageError, match="--merge-mode is for the weights of Keras"):
+        api.inspect(FOLDER.parent / "tf115-single" / "model.ckpt", Hints(merge_mode="sum"))
+
+
+def test_a_gru_without_a_bias_asks_for_its_reset(tmp_path):
+    import h5py
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / "gru.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"gru"]
+        group = file.create_group("gru")
+        group.attrs["weight_names"] = [b"gru/kernel:0", b"gru/recurrent_kernel:0"]
+        group["gru/kernel:0"] = rng.normal(size=(3, 12)).astype(np.float32)
+        group["gru/recurrent_kernel:0"] = rng.normal(size=(4, 12)).astype(np.float32)
+    with pytest.raises(FactMissing, match="does not show its reset"):
+        api.load(path, Hints(gate_activation="sigmoid"))
+    hints = Hints(gate_activation="sigmoid", reset_after=False)
+    fact = api.load(path, hints).layers[0].cell.facts["reset_after"]
+    assert (fact.value, fact.basis.value) == (False, "given")
+
+
+def test_a_cell_with_more_weights_than_keras_own_is_no_cell_of_keras(tmp_path):
+    import h5py
+
+    path = _weights_of("tfkeras-plain.h5", "net", tmp_path)
+    with h5py.File(path, "a") as file:
+        folder = next(iter(file["plain/plain"].values())).name
+        name = f"{folder}/gamma:0".removeprefix("/plain/")
+        file[f"plain/{name}"] = np.ones(4, np.float32)
+        names = [n.encode() if isinstance(n, str) else n for n in stored_names(file["plain"])]
+        file["plain"].attrs["weight_names"] = np.array([*names, name.encode()])
+    with pytest.raises(NotRecognised, match=r"gamma:0 beside the kernels of a SimpleRNN"):
+        api.load(path)

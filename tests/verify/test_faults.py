@@ -181,13 +181,18 @@ class TestIndistinguishable:
             "bias dropped",
             "bias doubled",
             "bias of the candidate dropped",
-            "forget bias dropped",
-            "forget bias doubled",
             "layer0 and layer1 exchanged",
             "one layer's weights used for all",
         } == set(faults.indistinguishable)
         assert faults.planted == faults.caught
         assert not set(faults.caught_names) & set(faults.indistinguishable)
+
+    def test_a_forget_bias_of_zero_has_nothing_to_drop_or_double(self, networks, report):
+        cell = networks.cell(inputs=4, forget_bias=0.0)
+        found = report(Model("", Recurrent(cell)))
+        named = {*found.caught_names, *found.indistinguishable}
+        assert not {"forget bias dropped", "forget bias doubled"} & named
+        assert "forget bias too large by 1" in found.caught_names
 
     def test_symmetric_recurrent_weights_hide_a_transposition(self, networks, report):
         cell = networks.cell(inputs=3)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from lstmbridge.adapters.keras.alone import (
+    between,
+    kind_of,
+    layers_alone,
+    refuse_statements,
+)
 from lstmbridge.adapters.keras.config import MODELS, UNCHANGED, LayerEntry, layers_of
 from lstmbridge.adapters.keras.layers import Context, Leaf, block_of, both_ways, leaves_of
 from lstmbridge.adapters.keras.stacks import RecurrentLayer, selected, stacks_of, title
@@ -28,7 +34,6 @@ from lstmbridge.errors import (
 from lstmbridge.model.blocks import Block, Model
 from lstmbridge.model.blocks import Sequence as Chain
 
-_KINDS: Mapping[int, str] = {4: "LSTM", 3: "GRU", 1: "SimpleRNN"}
 _SHOWN = 8
 _MASKING = (
     "the model masks padded steps, and the artifact steps over all that it is fed: feed rows "
@@ -56,12 +61,14 @@ class KerasAdapter:
         if not isinstance(source, DescribedSource):
             return NoMatch(str(source.path), "it lists no Keras layers")
         _refuse_options(hints)
+        if source.described.config is not None:
+            refuse_statements(hints, source.described.config_where)
         described = source.described
         where = described.config_where if described.config is not None else ""
         context = Context(described.version, described.tree, where, hints)
         entries = [] if described.config is None else list(layers_of(described.config))
         found = _by_config(source, described, entries, context) if entries else []
-        found = found or ([] if entries else _by_groups(source, described, context))
+        found = found or ([] if entries else layers_alone(source, described, context))
         if not found:
             raise _nothing(source, described, entries)
         return _recognition(source, described, found, entries, hints)
@@ -83,7 +90,8 @@ def _refuse_options(hints: Hints) -> None:
         if value is not None:
             raise UsageError(
                 f"{flag} says nothing of a Keras layer",
-                expected="--activation, --gate-activation or --select",
+                expected="--activation, --gate-activation, --merge-mode, --go-backwards, "
+                "--masking, --reset-after or --select",
                 where=flag,
                 advice=f"leave {flag} out: the file stores it, or its layers have no such thing",
             )
@@ -210,60 +218,6 @@ def _source_of(entry: LayerEntry, through: Mapping[str, LayerEntry]) -> str | No
     return None
 
 
-def _by_groups(source: Source, described: Described, context: Context) -> list[RecurrentLayer]:
-    """Recurrent layers of a file without a config, by shapes and the order of its groups."""
-    if described.tree:
-        groups: dict[str, list[Kernels]] = {}
-        for kernels in in_folders(described, source.tensors):
-            top = kernels.place.removesuffix("/cell")
-            for half in ("/forward_layer", "/backward_layer"):
-                top = top.removesuffix(half)
-            groups.setdefault(top, []).append(kernels)
-        weighted = list(groups)
-    else:
-        groups = {g: in_group(names, source.tensors) for g, names in described.groups.items()}
-        weighted = [g for g, names in described.groups.items() if names]
-    layers: list[RecurrentLayer] = []
-    for name, before in zip(weighted, [None, *weighted], strict=False):
-        for k, pair in enumerate(_layers_in(groups[name])):
-            label = name if not k else f"{name}/{k}"
-            kinds = [_kind(kernels) for kernels in pair]
-            leaves = [Leaf(kind, {}) for kind in kinds]
-            make = both_ways if len(pair) == 2 else block_of
-            block = make(label, leaves, pair, context)
-            below = next((layer for layer in layers if layer.name == before), None)
-            fits = below is not None and below.block is not None
-            chained = fits and not k and below.block.output_size == block.input_size  # type: ignore[union-attr]
-            same = not described.tree or (before or "").rstrip("_0123456789") == name.rstrip(
-                "_0123456789"
-            )
-            kind = "Bidirectional" if len(pair) == 2 else kinds[0]
-            layers.append(
-                RecurrentLayer(
-                    label, kind, tuple(pair), before if chained and same else None, block
-                )
-            )
-    return layers
-
-
-def _layers_in(stored: Sequence[Kernels]) -> list[list[Kernels]]:
-    """Two cells called forward and backward are one layer."""
-    found: list[list[Kernels]] = []
-    for kernels in stored:
-        back = "backward" in kernels.place.lower()
-        if back and found and len(found[-1]) == 1 and "forward" in found[-1][0].place.lower():
-            found[-1].append(kernels)
-        else:
-            found.append([kernels])
-    return found
-
-
-def _kind(kernels: Kernels) -> str:
-    kind = _KINDS[kernels.gates]
-    twice = (2 * kernels.gates * kernels.units,)
-    return f"CuDNN{kind}" if kernels.gates > 1 and kernels.bias == twice else kind
-
-
 def _recognition(
     source: Source,
     described: Described,
@@ -276,7 +230,7 @@ def _recognition(
     wanted = stacks if hints.select is None else selected(stacks, found, hints.select)
     if not wanted:
         raise next(layer.problem for layer in found if layer.problem is not None)
-    parts = tuple(_part(described, stack) for stack in wanted)
+    parts = tuple(_part(described, stack, hints) for stack in wanted)
     taken = {name for part in parts for names in part.variables.values() for name in names}
     kinds = {entry.name: entry.kind for entry in entries}
     refusals = tuple(
@@ -290,11 +244,11 @@ def _recognition(
             if name not in taken
         ),
         refusals=refusals,
-        warnings=_warnings(described, wanted, entries, refusals),
+        warnings=_warnings(described, wanted, entries, refusals, hints),
     )
 
 
-def _part(described: Described, stack: Sequence[RecurrentLayer]) -> Part:
+def _part(described: Described, stack: Sequence[RecurrentLayer], hints: Hints) -> Part:
     blocks: list[Block] = []
     for layer in stack:
         block = layer.block
@@ -303,7 +257,10 @@ def _part(described: Described, stack: Sequence[RecurrentLayer]) -> Part:
         elif block is not None:
             blocks.append(block)
     root = blocks[0] if len(blocks) == 1 else Chain(tuple(blocks))
-    model = Model(title(stack), root)
+    facts = {name: fact for layer in stack for name, fact in layer.facts.items()}
+    if described.config is None:
+        facts |= between(stack, hints)
+    model = Model(title(stack), root, facts)
     pairs = [k for layer in stack for k in layer.kernels]
     # `Model.layers` walks in the order in which kernels lie here
     variables = {
@@ -318,7 +275,7 @@ def _part(described: Described, stack: Sequence[RecurrentLayer]) -> Part:
 
 
 def _inner(layer: RecurrentLayer) -> str:
-    return _KINDS.get(layer.kernels[0].gates, "")
+    return kind_of(layer.kernels[0].gates)
 
 
 def _why(name: str, described: Described, kinds: Mapping[str, str]) -> str:
@@ -334,6 +291,7 @@ def _warnings(
     stacks: Sequence[Sequence[RecurrentLayer]],
     entries: Sequence[LayerEntry],
     refusals: Sequence[NoMatch],
+    hints: Hints,
 ) -> tuple[str, ...]:
     said = [f"{r.where} is not converted: {r.reason}" for r in refusals]
     if described.config is None:
@@ -343,11 +301,7 @@ def _warnings(
             for stack in stacks
             if len(stack) > 1
         ]
-        said.append(
-            "weights alone do not say whether a layer goes backwards, how a Bidirectional layer "
-            "merges, or what masks there are: forward, side by side and none are assumed"
-        )
-    masking = any(
+    masking = bool(hints.masking) or any(
         e.kind == "Masking" or (e.kind == "Embedding" and e.config.get("mask_zero"))
         for e in entries
     )

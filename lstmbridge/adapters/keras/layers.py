@@ -10,7 +10,7 @@ import numpy as np
 
 from lstmbridge.adapters.keras.cells import CUDNN, GATES, Constants, build
 from lstmbridge.adapters.keras.config import LayerEntry
-from lstmbridge.adapters.keras.versions import gate_activation, other_hard_sigmoid, release
+from lstmbridge.adapters.keras.versions import gate_activation, other_hard_sigmoid, reset_after
 from lstmbridge.adapters.keras.weights import Kernels
 from lstmbridge.arrays.namespace import ACTIVATIONS
 from lstmbridge.contracts import Hints
@@ -21,7 +21,7 @@ from lstmbridge.model.blocks import Sequence as Chain
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
 
-MERGES: Mapping[str, float] = {"concat": 0.0, "sum": 1.0, "ave": 0.5}
+MERGES: Mapping[str | None, float] = {"concat": 0.0, "sum": 1.0, "ave": 0.5, None: 0.0}
 """How a Bidirectional layer merges -> what each direction is multiplied by before it is added."""
 _REFUSED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 
@@ -58,24 +58,16 @@ def leaves_of(entry: LayerEntry) -> list[Leaf]:
             advice="there is no exact way to convert it",
         )
     if kind in GATES:
-        _refuse_backwards(entry, config)
+        refuse_backwards(entry.name, config.get("go_backwards"))
         return [Leaf(kind, config)]
     if kind == "RNN":
-        _refuse_backwards(entry, config)
+        refuse_backwards(entry.name, config.get("go_backwards"))
         return _cells(entry, config.get("cell"))
     if kind != "Bidirectional":
         return []
     inner = config.get("layer")
     if not isinstance(inner, dict) or not isinstance(inner.get("config"), dict):
         return []
-    merged = config.get("merge_mode", "concat")
-    if merged not in MERGES:
-        raise CannotExpress(
-            f"{entry.name} is a Bidirectional layer with merge_mode {merged!r}",
-            expected=f"merge_mode {', '.join(MERGES)}",
-            where=entry.name,
-            advice="this version has no exact form for it",
-        )
     other = config.get("backward_layer")
     pair = [inner, other if isinstance(other, dict) else inner]
     if inner["config"].get("go_backwards"):
@@ -118,13 +110,15 @@ def _cells(entry: LayerEntry, cell: Any) -> list[Leaf]:
     )
 
 
-def _refuse_backwards(entry: LayerEntry, config: Mapping[str, Any]) -> None:
-    if config.get("go_backwards"):
+def refuse_backwards(name: str, backwards: Any) -> None:
+    """Errors: CannotExpress for a lone layer in reversed time."""
+    if backwards:
         raise CannotExpress(
-            f"{entry.name} goes backwards (go_backwards=True)",
+            f"{name} goes backwards (go_backwards=True)",
             expected="a layer that goes forward, or a Bidirectional layer",
-            where=entry.name,
-            advice="this version has no form for a lone layer in reversed time",
+            where=name,
+            advice="convert the whole model, which says it: give the file with its model in it, "
+            "without --stack-only",
         )
 
 
@@ -146,13 +140,23 @@ def both_ways(
     leaves: Sequence[Leaf],
     kernels: Sequence[Kernels],
     context: Context,
-    merge: str = "concat",
+    merge: str | None = "concat",
 ) -> Block:
     """The block of a Bidirectional layer; a sum is a product with two unit matrices, exactly.
 
+    merge_mode None gives the two directions apart: here they stand side by side.
+
     Raises:
-        As `block_of`.
+        As `block_of`; CannotExpress for a merge that no block says.
     """
+    if merge not in MERGES:
+        raise CannotExpress(
+            f"{name} is a Bidirectional layer with merge_mode {merge!r}",
+            expected=f"merge_mode {', '.join(map(str, MERGES))}",
+            where=name,
+            advice="convert the whole model, which says it: give the file with its model in it, "
+            "without --stack-only",
+        )
     forward, backward = (
         _recurrent(name, *pair, context) for pair in zip(leaves, kernels, strict=True)
     )
@@ -186,8 +190,10 @@ def _cell(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Cell:
     after = cudnn if kernels.gates == 3 else False
     if bias is not None and len(bias) == 2:
         after = True
-    elif bias is None and kernels.gates == 3 and not kernels.parted:
-        after = bool(leaf.config.get("reset_after", release(context.version) >= (2, 4)))
+    reset = Fact.read(after, where if "reset_after" in leaf.config else "shape of the bias")
+    if bias is None and kernels.gates == 3 and not kernels.parted:
+        reset = _reset(name, leaf, where, context)
+        after = reset.value
     if cudnn:
         by_class = f"{leaf.kind} has no other"
         constants = Constants(
@@ -199,7 +205,7 @@ def _cell(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Cell:
         constants = Constants(
             _activation(leaf, "activation", where, context),
             _gates(name, leaf, kernels, where, context),
-            Fact.read(after, where if "reset_after" in leaf.config else "shape of the bias"),
+            reset,
         )
     if "reset_after" in leaf.config and bool(leaf.config["reset_after"]) != after:
         raise NotRecognised(
@@ -208,6 +214,24 @@ def _cell(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Cell:
             where=where,
         )
     return build(kernels, constants, cudnn=cudnn)
+
+
+def _reset(name: str, leaf: Leaf, where: str, context: Context) -> Fact[bool]:
+    """Which reset a GRU without a bias has, whose shape would show it. Errors: FactMissing."""
+    if "reset_after" in leaf.config:
+        return Fact.read(bool(leaf.config["reset_after"]), where)
+    if context.hints.reset_after is not None:
+        return Fact.given(context.hints.reset_after, "--reset-after")
+    found = reset_after(context.version, tree=context.tree)
+    if found is None:
+        raise FactMissing(
+            f"{name}: a GRU without a bias does not show its reset, and Keras "
+            f"{context.version or 'of no stated version'} had two defaults",
+            expected="before the product (Keras 2, TensorFlow 1) or after (TensorFlow 2)",
+            where=context.where or name,
+            advice="--reset-after, or --no-reset-after",
+        )
+    return Fact.assumed(found, f"default of Keras {context.version or '3'}")
 
 
 def _gates(name: str, leaf: Leaf, kernels: Kernels, where: str, context: Context) -> Fact[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from lstmbridge.adapters.keras.weights import Kernels
 from lstmbridge.errors import LstmBridgeError, UsageError
 from lstmbridge.model.blocks import Block
+from lstmbridge.model.facts import Fact
 
 _SHOWN = 8
 
@@ -19,6 +21,7 @@ class RecurrentLayer:
     Attributes:
         feeds: the layers that its input comes from, past those that change nothing; None where
             it stands by itself.
+        facts: what holds for the layer beyond its cells, ``"both.merge_mode"``.
     """
 
     name: str
@@ -28,6 +31,7 @@ class RecurrentLayer:
     block: Block | None
     problem: LstmBridgeError | None = None
     sequences: bool = True
+    facts: Mapping[str, Fact[Any]] = field(default_factory=dict)
 
 
 def stacks_of(layers: Sequence[RecurrentLayer]) -> list[list[RecurrentLayer]]:

@@ -31,6 +31,24 @@ def gate_activation(version: str, *, tree: bool) -> str | None:
     return None if known == (2, 2) and version.endswith("-tf") else "hard_sigmoid"
 
 
+def reset_after(version: str, *, tree: bool) -> bool | None:
+    """The default of GRU; None where the version leaves it open.
+
+    Keras up to 2.3 and TensorFlow 1's reset before the recurrent product, TensorFlow 2's (Keras
+    2.4 and later) after it.
+
+    Args:
+        version: as the file states it.
+        tree: the file has Keras 3's layout.
+    """
+    known = release(version)
+    if tree or known >= (2, 4):
+        return True
+    if known == (0, 0) or version.endswith("-tf"):
+        return None
+    return False
+
+
 def other_hard_sigmoid(version: str) -> bool:
     """Whether this Keras' hard_sigmoid is clip(x / 6 + 0.5, 0, 1), not clip(0.2 x + 0.5, 0, 1)."""
     return release(version) >= (3, 0)

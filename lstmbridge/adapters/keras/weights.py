@@ -116,9 +116,44 @@ def in_folders(
         refs = [tensors[name] for name in described.groups[folder]]
         if len(refs) in {2, 3}:
             roles = dict(zip(_TREE, refs, strict=False))
-            if _is_recurrent(roles) and _fits(roles):
-                found.append(Kernels(folder, roles))
+            kernels = Kernels(folder, roles)
+            if _is_recurrent(roles) and _fits(roles) and (under or _is_a_cells(kernels)):
+                found.append(kernels)
     return found
+
+
+def _is_a_cells(kernels: Kernels) -> bool:
+    """Two square matrices may be anything: a SimpleRNN's lie in its cell's folder."""
+    return kernels.gates > 1 or "cell" in kernels.place.split("/")
+
+
+def strangers_beside(
+    kernels: Kernels, described: Described, tensors: Mapping[str, TensorRef]
+) -> list[str]:
+    """Numbers that lie in the same place as a cell's kernels, and are none of them."""
+    names = [name for group in described.groups.values() for name in group]
+    last = kernels.place.rpartition("/")[2]
+    mark = f"{last}_" if kernels.parted or (not described.tree and _is_old(kernels)) else ""
+    scope = kernels.place.rpartition("/")[0] if mark else kernels.place
+    return [
+        name
+        for name in names
+        if name not in kernels.names
+        and tensors[name].dtype.kind == "f"
+        and _within(name, scope, tree=described.tree)
+        and name.rpartition("/")[2].startswith(mark)
+    ]
+
+
+def _is_old(kernels: Kernels) -> bool:
+    """Keras 1 named its arrays ``lstm_1_W``: their place is no folder."""
+    return any(_OLD.fullmatch(name.rpartition("/")[2]) for name in kernels.names)
+
+
+def _within(name: str, scope: str, *, tree: bool) -> bool:
+    folder = name.rpartition("/")[0]
+    inside = f"{scope}/vars"
+    return folder in {scope, inside} or (not tree and folder.startswith(f"{scope}/"))
 
 
 def _fits(roles: Mapping[str, TensorRef]) -> bool:

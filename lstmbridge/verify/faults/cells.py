@@ -221,9 +221,15 @@ def _fact_faults() -> Iterator[CellFault]:
     def fault(name: str, explains: str, fact: str, value_of: Callable[[Any], Any]) -> CellFault:
         return CellFault(name, explains, partial(_with_fact, fact, value_of))
 
-    yield fault("forget bias dropped", "with forget_bias = 0", "forget_bias", lambda _: 0.0)
+    # a forget bias of 0 (Keras stores it in the bias) can neither be dropped nor doubled
     yield fault(
-        "forget bias doubled", "with its forget bias added twice", "forget_bias", lambda b: 2.0 * b
+        "forget bias dropped", "with forget_bias = 0", "forget_bias", partial(_unless, 0.0, 0.0)
+    )
+    yield fault(
+        "forget bias doubled",
+        "with its forget bias added twice",
+        "forget_bias",
+        lambda b: _unless(0.0, 2.0 * b, b),
     )
     yield fault(
         "forget bias too large by 1",
