@@ -1,6 +1,6 @@
-"""Write the generated parts of README.md anew: what converts, what `inspect` and `convert` print.
+"""Write the generated parts of the documentation anew: what `convert` and `inspect` print, say.
 
-    python scripts/readme.py          rewrite README.md
+    python scripts/readme.py          rewrite README.md and the pages in docs/
     python scripts/readme.py --check  exit 1 when it is stale (the tests do this)
 
 A generated part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. One that differs
@@ -21,7 +21,6 @@ from lstmbridge.report import terminal
 from lstmbridge.targets.capability import CAPABILITIES
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
 EXAMPLE = "fixtures/tf115-seed-meta/model.ckpt"
 
 
@@ -82,7 +81,12 @@ def steady(text: str) -> str:
     return text
 
 
-PARTS = {"capability": capability_table, "inspect": inspection, "convert": conversion}
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"convert": conversion},
+    "docs/inspect.md": {"inspect": inspection},
+    "docs/what-converts.md": {"capability": capability_table},
+}
+"""Page -> its generated parts."""
 
 
 def _renewed(body: str) -> Callable[[re.Match[str]], str]:
@@ -93,23 +97,25 @@ def _renewed(body: str) -> Callable[[re.Match[str]], str]:
     return renewed
 
 
-def rendered(readme: str) -> str:
-    """`readme` with every generated part made anew."""
-    for name, make in PARTS.items():
+def rendered(page: str) -> str:
+    """`page` with every generated part made anew."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, make in PAGES[page].items():
         pattern = rf"(<!-- begin {name} -->\n)(.*?)(<!-- end {name} -->)"
         body = f"{make()}\n"
-        readme, found = re.subn(pattern, _renewed(body), readme, flags=re.DOTALL)
+        text, found = re.subn(pattern, _renewed(body), text, flags=re.DOTALL)
         if found != 1:
-            raise SystemExit(f"README.md has {found} parts called {name}")
-    return readme
+            raise SystemExit(f"{page} has {found} parts called {name}")
+    return text
 
 
 def main() -> None:
-    old = README.read_text(encoding="utf-8")
-    new = rendered(old)
-    if "--check" in sys.argv:
-        sys.exit("README.md is stale: python scripts/readme.py" if old != new else 0)
-    README.write_text(new, encoding="utf-8")
+    for page in PAGES:
+        old = (ROOT / page).read_text(encoding="utf-8")
+        new = rendered(page)
+        if "--check" in sys.argv and old != new:
+            sys.exit(f"{page} is stale: python scripts/readme.py")
+        (ROOT / page).write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
+PROSE = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 
 
 def script() -> ModuleType:
@@ -17,9 +20,33 @@ def script() -> ModuleType:
     return module
 
 
-def test_the_generated_parts_are_fresh() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert script().rendered(text) == text, "run python scripts/readme.py"
+@pytest.mark.parametrize("page", script().PAGES)
+def test_the_generated_parts_are_fresh(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert script().rendered(page) == text, "run python scripts/readme.py"
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls a page's headings."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", sorted(p.relative_to(ROOT).as_posix() for p in PROSE))
+def test_every_link_within_the_documentation_leads_somewhere(page: str) -> None:
+    here = ROOT / page
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", here.read_text(encoding="utf-8")):
+        path, _, place = link.partition("#")
+        there = here.parent / path if path else here
+        assert there.is_file(), link
+        assert not place or place in anchors(there), link
+
+
+def test_every_page_of_the_documentation_is_found_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {p.name for p in PROSE if f"](docs/{p.name}" in readme} == {
+        p.name for p in (ROOT / "docs").glob("*.md")
+    }
 
 
 def test_a_sample_is_stale_when_more_than_times_and_roundings_differ() -> None:

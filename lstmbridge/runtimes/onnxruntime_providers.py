@@ -6,7 +6,7 @@ importing it: by the wheel's name, or by the library that the provider lives in.
 
 A row's options make the provider compute in the precision that the row states: where vendors
 default to something narrower (TF32, bfloat16, half precision), it is switched off. What was run
-of this table and what was not: README, "Runtimes".
+of this table and what was not: docs/runtimes.md.
 """
 
 from __future__ import annotations
