@@ -2,6 +2,7 @@
 
 The network that is left can be stored and run by itself: predicates that inference decides are
 decided, what only hands its input on is gone, and nothing in it has to be looked through again.
+Each place of the model is one operation, of the kind `STACK`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from lstmbridge.graph.needed import Walker, is_defined
 from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Network, Op, Tensor
 from lstmbridge.graph.scopes import SWITCHES
 from lstmbridge.graph.trace import Tracer
-from lstmbridge.graph.whole import Whole
+from lstmbridge.graph.whole import Place, Whole
 
+STACK = "_Stack"
+"""Stands for a place: its inputs are what the place takes, its outputs what it gives, in order."""
 _MERGES = frozenset({"Merge", "RefMerge"})
 
 
@@ -32,12 +35,15 @@ class Pruned:
 
     Attributes:
         fixed: tensors that inference fixes -> which setting says so.
+        stacks: an operation of the kind `STACK` -> its place. Those that nothing needs are not
+            there.
     """
 
     network: Network
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     fixed: dict[Tensor, int]
+    stacks: dict[str, Place] = field(default_factory=dict)
 
 
 def pruned(whole: Whole) -> Pruned:
@@ -51,7 +57,8 @@ def pruned(whole: Whole) -> Pruned:
     outputs = tuple(pruner.at(port.tensor) for port in whole.outputs)
     pruner.walk(outputs)
     network = Network(pruner.ops, pruner.finished(), whole.program.tracer.network.where)
-    return Pruned(network, inputs, outputs, pruner.reached)
+    stacks = {name: place for name, place in pruner.stacks.items() if name in pruner.ops}
+    return Pruned(network, inputs, outputs, pruner.reached, stacks)
 
 
 @dataclass(eq=False)
@@ -59,6 +66,8 @@ class _Pruner:
     whole: Whole
     ops: dict[str, Op] = field(default_factory=dict)
     reached: dict[Tensor, int] = field(default_factory=dict)
+    stacks: dict[str, Place] = field(default_factory=dict)
+    _given: dict[Tensor, Tensor] = field(default_factory=dict)
     _loops: dict[str, tuple[Loop, dict[Tensor, LoopVariable]]] = field(default_factory=dict)
     _exits: dict[Tensor, list[Tensor]] = field(default_factory=dict)
 
@@ -70,6 +79,13 @@ class _Pruner:
         guarded = self.tracer.guarded
         self._settings = {guarded(s.tensor): k for k, s in enumerate(whole.settings)}
         self._fed = {guarded(port.tensor) for port in whole.inputs}
+        for place in whole.places:
+            name = f"{place.name}/{STACK}"
+            while name in self.tracer.network.ops or name in self.stacks:
+                name += "_"
+            self.stacks[name] = place
+            for k, tensor in enumerate(place.gives):
+                self._given.setdefault(guarded(tensor), (name, k))
 
     def at(self, tensor: Tensor) -> Tensor:
         """Where a tensor's value comes from, through conds that are decided."""
@@ -83,8 +99,9 @@ class _Pruner:
                     advice=ADVICE,
                 )
             passed.add(at)
-            if at in self._fed or at in self._settings or self._variable(at) is not None:
-                return at
+            end = self._end(at)
+            if end is not None:
+                return end
             op = self.tracer.network.op(at[0])
             if op.kind in _MERGES | {BRANCHES} and at[1] == 0:
                 taken = self._walker.chosen(op)
@@ -103,6 +120,14 @@ class _Pruner:
             else:
                 return at
 
+    def _end(self, at: Tensor) -> Tensor | None:
+        """What is not looked behind: fed, fixed, a loop's variable, or what a place gives."""
+        if at in self._fed or at in self._settings:
+            return at
+        if at in self._given:
+            return self._given[at]
+        return None if self._variable(at) is None else at
+
     def walk(self, wanted: tuple[Tensor, ...]) -> None:
         """Collect all operations."""
         todo, seen = list(wanted), set[Tensor]()
@@ -114,8 +139,16 @@ class _Pruner:
             if at in self._settings:
                 self.reached[at] = self._settings[at]
                 continue
+            if at[0] in self.stacks:
+                todo += self._stack(at[0])
+                continue
             found = self._variable(at)
             todo += self._collect(at) if found is None else self._loop(at, *found)
+
+    def _stack(self, name: str) -> list[Tensor]:
+        inputs = tuple(self.at(tensor) for tensor in self.stacks[name].takes)
+        self.ops[name] = Op(name, STACK, inputs, {})
+        return list(inputs)
 
     def _variable(self, at: Tensor) -> tuple[Loop, LoopVariable] | None:
         return self.tracer.network.entries.get(at) or self.scopes.exits.get(at)

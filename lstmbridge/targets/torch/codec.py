@@ -64,17 +64,17 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def from_json(text: str, where: str) -> Architecture:
+def from_json(written: str, where: str) -> Architecture:
     """The architecture that a file states.
 
     Raises:
         SourceUnreadable: it is not one, or its numbers are out of all bounds.
     """
     try:
-        body = json.loads(text)
+        body = json.loads(written)
         _check_version(body["version"], where)
         said = tuple(
-            Expression(*(_text(e[key]) for key in ("layer", "how", "detail")))
+            Expression(*(text(e[key]) for key in ("layer", "how", "detail")))
             for e in body["expressions"]
         )
         root = _node(body["root"], 0)
@@ -93,7 +93,7 @@ def _initial(body: Mapping[str, Any], root: Node) -> dict[str, int]:
     """States that begin with a row of the file's: of the network's own, and as wide."""
     widths = {f"initial_{name}_{state}": width for name, state, width in states_of(root)}
     for name, width in body.items():
-        if widths.get(name) != _size(width):
+        if widths.get(name) != size(width):
             raise ValueError(f"{name} is {width} wide, and the network has {widths.get(name)}")
     return {name: widths[name] for name in body}
 
@@ -114,7 +114,7 @@ def _node(body: Mapping[str, Any], depth: int) -> Node:
     kind = body["node"]
     if kind not in _READERS:
         raise ValueError(f"a node called {kind!r}")
-    return _READERS[kind](body, depth + 1, _count(body["residuals"]))
+    return _READERS[kind](body, depth + 1, count(body["residuals"]))
 
 
 def _series(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
@@ -130,15 +130,15 @@ def _two_way(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
 
 def _mixed(body: Mapping[str, Any], depth: int, residuals: int) -> Node:
     inner = _node(body["inner"], depth)
-    return Mixed(_text(body["name"]), inner, _flag(body["coupled"]), residuals)
+    return Mixed(text(body["name"]), inner, flag(body["coupled"]), residuals)
 
 
 def _linear(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
     return Linear(
-        name=_text(body["name"]),
-        input_size=_size(body["input_size"]),
-        output_size=_size(body["output_size"]),
-        bias=_flag(body["bias"]),
+        name=text(body["name"]),
+        input_size=size(body["input_size"]),
+        output_size=size(body["output_size"]),
+        bias=flag(body["bias"]),
         activation=activation_name(body["activation"]),
         residuals=residuals,
     )
@@ -146,14 +146,14 @@ def _linear(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
 
 def _native(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
     native = Native(
-        names=tuple(_text(name) for name in body["names"]),
+        names=tuple(text(name) for name in body["names"]),
         mode=_mode(body["mode"]),
-        input_size=_size(body["input_size"]),
-        hidden_size=_size(body["hidden_size"]),
+        input_size=size(body["input_size"]),
+        hidden_size=size(body["hidden_size"]),
         num_layers=_layers(body["num_layers"]),
-        bidirectional=_flag(body["bidirectional"]),
-        proj_size=_count(body["proj_size"]),
-        bias=_flag(body["bias"]),
+        bidirectional=flag(body["bidirectional"]),
+        proj_size=count(body["proj_size"]),
+        bias=flag(body["bias"]),
         residuals=residuals,
     )
     if len(native.names) != len(native.suffixes):
@@ -164,14 +164,14 @@ def _native(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
 def _equations(body: Mapping[str, Any], _depth: int, residuals: int) -> Node:
     cell = body["cell"]
     blocks = {
-        _text(name): Block(
-            tuple(_text(gate) for gate in block["gates"]), tuple(map(_size, block["shape"]))
+        text(name): Block(
+            tuple(text(gate) for gate in block["gates"]), tuple(map(size, block["shape"]))
         )
         for name, block in cell["blocks"].items()
     }
-    skeleton = Skeleton(_text(cell["kind"]), blocks, dict(cell["constants"]))
+    skeleton = Skeleton(text(cell["kind"]), blocks, dict(cell["constants"]))
     skeleton.cell()  # refuses blocks and constants that are not the kind's own
-    return Equations(_text(body["name"]), skeleton, residuals)
+    return Equations(text(body["name"]), skeleton, residuals)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any], int, int], Node]] = {
@@ -184,38 +184,42 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], int, int], Node]] = {
 }
 
 
-def _count(value: Any) -> int:
+def count(value: Any) -> int:
+    """A number of things. Errors: ValueError for anything else."""
     if type(value) is not int or not 0 <= value < _LARGEST:
         raise ValueError(f"{value!r} is no size")
     return int(value)
 
 
-def _size(value: Any) -> int:
-    if _count(value) == 0:
+def size(value: Any) -> int:
+    """A number above 0. Errors: ValueError."""
+    if count(value) == 0:
         raise ValueError("a size of 0")
     return int(value)
 
 
 def _layers(value: Any) -> int:
-    if _size(value) > 2**16:
+    if size(value) > 2**16:
         raise ValueError(f"{value} layers")
     return int(value)
 
 
-def _flag(value: Any) -> bool:
+def flag(value: Any) -> bool:
+    """A truth. Errors: ValueError."""
     if type(value) is not bool:
         raise ValueError(f"{value!r} is neither true nor false")
     return value
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A text. Errors: ValueError."""
     if type(value) is not str:
         raise ValueError(f"{value!r} is no text")
     return value
 
 
 def _mode(value: Any) -> str:
-    if _text(value) not in MODES:
+    if text(value) not in MODES:
         raise ValueError(f"mode {value!r}")
     return str(value)
 

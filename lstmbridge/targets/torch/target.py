@@ -26,7 +26,8 @@ from lstmbridge.targets.torch.ledger import read_ledger
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
 from lstmbridge.targets.torch.planning import plan
 from lstmbridge.targets.torch.weights import state_dict, stored_dtype
-from lstmbridge.targets.torch.whole.plan import accounts, plan_whole
+from lstmbridge.targets.torch.whole.accounts import accounts
+from lstmbridge.targets.torch.whole.plan import plan_whole
 from lstmbridge.targets.torch.whole.program import GRAPH, program_of, signature_of_program
 
 
@@ -68,7 +69,7 @@ class TorchTarget:
     def write_whole(
         self, whole: Whole, path: Path, options: TargetOptions, metadata: Mapping[str, str]
     ) -> Artifact:
-        """Write a whole model: the graph that its outputs need, operation by operation.
+        """Write a whole model: its stacks as modules, the rest operation by operation.
 
         Raises:
             CannotExpress: an operation that is not known. UsageError: unknown suffix or dtype.
@@ -90,7 +91,8 @@ class TorchTarget:
             As `read`; UsageError when the file is not ours.
         """
         options = TargetOptions(dtype=artifact.precision)
-        return accounts(_content(artifact), plan_whole(whole, options))
+        right = plan_whole(whole, options)
+        return accounts(_content(artifact), right, whole, artifact.path)
 
     def annotate(self, artifact: Artifact, metadata: Mapping[str, str]) -> Artifact:
         """Add strings to the file; tensors and architecture stay as they are.

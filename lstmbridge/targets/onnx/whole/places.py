@@ -18,12 +18,12 @@ from lstmbridge.contracts import Expression, TargetOptions
 from lstmbridge.errors import CannotExpress
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.whole import Place
-from lstmbridge.model.blocks import Bidirectional, Block, Layer
-from lstmbridge.model.blocks import Sequence as Blocks
+from lstmbridge.model.blocks import Layer
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH, States
 from lstmbridge.targets.onnx.builder import Weight
 from lstmbridge.targets.onnx.network import Plan, plan_graph
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of
+from lstmbridge.targets.wholes import widths_of
 
 if TYPE_CHECKING:
     from lstmbridge.targets.onnx.whole.walk import Walk
@@ -108,7 +108,7 @@ class NativePlace:
     def _bind(self, walk: Walk, names: dict[str, str], axes: tuple[Length, Length]) -> None:
         place, words = self.place, walk.words
         guarded = walk.program.tracer.guarded
-        widths = _widths(place.model.root)
+        widths = widths_of(place.model.root)
         outputs: Any = Sym(names[OUTPUTS], "float", (*axes, sum(widths)))
         for k, tensor in enumerate(place.step_outputs):
             walk.given[guarded(tensor)] = words.index(outputs, (slice(None), k))
@@ -127,17 +127,6 @@ class NativePlace:
             dims: Dims = (axes[0], layer.cell.state_sizes[state])
             final = Sym(names[layer.state_name(state)], "float", dims)
             walk.given.update({guarded(tensor): final for tensor in tensors})
-
-
-def _widths(block: Block) -> list[int]:
-    """How wide the outputs of each direction are."""
-    while isinstance(block, Blocks) and len(block.blocks) == 1:
-        block = block.blocks[0]
-    if isinstance(block, Bidirectional):
-        return [block.forward.output_size, block.backward.output_size]
-    if isinstance(block, Blocks):
-        return _widths(block.blocks[-1])
-    return [block.output_size]
 
 
 def _is_zeros(value: Value) -> bool:

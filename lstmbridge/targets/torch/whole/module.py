@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,22 +15,32 @@ from lstmbridge.gates import Array, Weights
 from lstmbridge.graph.execute import Program as Runnable
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.network import Tensor as Place
+from lstmbridge.graph.ops import Definition
 from lstmbridge.graph.pruned import Resolved
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.model.signature import TensorSpec
 from lstmbridge.targets.torch.files import tensor_of
+from lstmbridge.targets.torch.modules import BridgeModule
 from lstmbridge.targets.torch.whole.program import WEIGHT, Program
+from lstmbridge.targets.torch.whole.stack import Stack
+from lstmbridge.targets.torch.whole.stacks import module_of_stack, run_stack
 from lstmbridge.targets.torch.whole.words import TorchWords
 
 
 class _Words(TorchWords):
-    """The words of one dtype and device, and the module's tensors by their keys."""
+    """The words of one dtype and device, the module's tensors by their keys, and its stacks."""
 
     weights: Mapping[str, Tensor]
+    stacks: Mapping[str, tuple[Stack, BridgeModule]]
 
 
 def _weight(w: Any, op: Op, _args: Sequence[Any]) -> Sequence[Any]:
     return [w.weights[op.attrs["key"]]]
+
+
+def _stack(w: Any, op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    stack, module = w.stacks[op.name]
+    return run_stack(stack, module, w, args)
 
 
 def _no_variable(op: Op) -> Array:
@@ -40,13 +50,21 @@ def _no_variable(op: Op) -> Array:
 class WholeModule(nn.Module):
     """Runs a graph under PyTorch; its parameters are called as the graph's variables are.
 
-    It follows ``.to(device)``, ``.half()``, ``.double()``; floats are fed in the dtype of its
-    parameters, and given in it.
+    Recognised stacks are modules of `torch.nn`, or of equations where that has none: `stacks` has
+    them by their scopes. All else is run operation by operation. It follows ``.to(device)``,
+    ``.half()``, ``.double()``; floats are fed in the dtype of its parameters, and given in it.
     """
 
-    def __init__(self, program: Program, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        tensors: Mapping[str, Tensor],
+        stacks: Mapping[str, BridgeModule],
+    ) -> None:
         super().__init__()
         self._program = program
+        for name, module in stacks.items():
+            self.add_module(program.stacks[name].key, module)
         for key, tensor in tensors.items():
             if tensor.is_floating_point():
                 self.register_parameter(key, nn.Parameter(tensor))
@@ -55,8 +73,16 @@ class WholeModule(nn.Module):
         network = program.network
         fed = {at for _, at in program.inputs} | {at for at, _ in program.fixed}
         self._scopes = Scopes(Resolved(network, frozenset(fed)))
-        self._defines = {op.name: _weight for op in network.ops.values() if op.kind == WEIGHT}
+        self._defines: dict[str, Definition] = {
+            op.name: _weight for op in network.ops.values() if op.kind == WEIGHT
+        }
+        self._defines.update(dict.fromkeys(program.stacks, _stack))
         self._ready: dict[tuple[torch.dtype, torch.device], Runnable] = {}
+
+    @property
+    def stacks(self) -> dict[str, nn.Module]:
+        """The recurrent stacks by their scopes."""
+        return {one.name: self.get_submodule(one.key) for one in self._program.stacks.values()}
 
     def forward(self, *given: Mapping[str, Tensor], **feeds: Tensor) -> dict[str, Tensor]:
         """All outputs by name, of all inputs by name: as keywords, or as one mapping.
@@ -98,6 +124,10 @@ class WholeModule(nn.Module):
         if not isinstance(words, _Words):
             raise TypeError(f"{words} are no words of PyTorch")
         words.weights = own
+        words.stacks = {
+            name: (one, cast(BridgeModule, self.get_submodule(one.key)))
+            for name, one in self._program.stacks.items()
+        }
         return words, run
 
 
@@ -141,8 +171,9 @@ def module_of(program: Program, tensors: Mapping[str, Weights], path: Path) -> W
     """
     try:
         _check(program, tensors)
-        loaded = {key: tensor_of(weights.load()) for key, weights in tensors.items()}
-        return WholeModule(program, loaded).eval()
+        loaded = {key: tensor_of(tensors[key].load()) for key in program.keys}
+        stacks = {name: module_of_stack(one, tensors) for name, one in program.stacks.items()}
+        return WholeModule(program, loaded, stacks).eval()
     except (KeyError, TypeError, ValueError, LookupError, RuntimeError, LstmBridgeError) as error:
         raise SourceUnreadable(
             f"no module can be built from the file's graph: {error}",
@@ -153,7 +184,9 @@ def module_of(program: Program, tensors: Mapping[str, Weights], path: Path) -> W
 
 
 def _check(program: Program, tensors: Mapping[str, Weights]) -> None:
-    if sorted(program.keys) != sorted(tensors):
+    prefixes = tuple(stack.prefix for stack in program.stacks.values())
+    others = [key for key in tensors if not key.startswith(prefixes)]
+    if sorted(program.keys) != sorted(others):
         raise ValueError("its tensors are not those of its graph")
     floats = {np.dtype(w.dtype).name for w in tensors.values() if w.dtype.kind not in "iub"}
     if floats - {program.precision}:

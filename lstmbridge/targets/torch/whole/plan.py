@@ -1,24 +1,24 @@
-"""A whole model as tensors and text, and what a file must therefore hold."""
+"""A whole model as tensors and text: what a file must hold."""
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Expression, LedgerReport, TargetOptions
+from lstmbridge.contracts import TargetOptions
 from lstmbridge.errors import CannotExpress, NotRecognised
 from lstmbridge.gates import Array, InMemory, Weights
 from lstmbridge.graph.network import Network, Op
-from lstmbridge.graph.pruned import pruned
 from lstmbridge.graph.trace import VARIABLES
 from lstmbridge.graph.whole import Port, Whole
 from lstmbridge.model.signature import TensorSpec
 from lstmbridge.targets.ranks import shape_of_port
 from lstmbridge.targets.torch.codec import DTYPES
 from lstmbridge.targets.torch.files import Content
-from lstmbridge.targets.torch.weights import cast
+from lstmbridge.targets.torch.weights import cast, state_dict
 from lstmbridge.targets.torch.whole.program import (
     GRAPH,
     WEIGHT,
@@ -26,6 +26,8 @@ from lstmbridge.targets.torch.whole.program import (
     dtype_called,
     to_json,
 )
+from lstmbridge.targets.torch.whole.said import said_of
+from lstmbridge.targets.torch.whole.stack import PREFIX, Stack, stack_of
 from lstmbridge.targets.wholes import precision_of_whole
 
 MOST_IN_TEXT = 64
@@ -36,6 +38,9 @@ _ADVICE = "give --stack-only to convert the recurrent layers alone"
 def plan_whole(whole: Whole, options: TargetOptions) -> Content:
     """The tensors and the graph of a file.
 
+    A stack whose model has no modules is said operation by operation, as the rest is; so is one
+    that the rest cannot be computed around.
+
     Raises:
         CannotExpress: an operation that is not known, or a port that holds no numbers.
     """
@@ -45,13 +50,20 @@ def plan_whole(whole: Whole, options: TargetOptions) -> Content:
         else precision_of_whole(whole, options)
     )
     try:
-        left = pruned(whole)
+        said = said_of(whole, dtype)
     except NotRecognised as error:
         raise CannotExpress(error.read, where=error.where, advice=_ADVICE) from error
+    left = said.left
     tensors: dict[str, Weights] = {}
     ops: dict[str, Op] = {}
     for op in left.network.ops.values():
         ops[op.name] = _stored(op, whole, dtype, tensors)
+    stacks: dict[str, Stack] = {}
+    for name, place in left.stacks.items():
+        key = _stack_key(place.name, {one.key for one in stacks.values()} | tensors.keys())
+        stack = stacks[name] = stack_of(place, key, said.architectures[place.name])
+        own = state_dict(place.model, stack.architecture, dtype)
+        tensors |= {f"{stack.prefix}{inner}": weights for inner, weights in own.items()}
     loops, where = left.network.loops, left.network.where
     program = Program(
         dtype.name,
@@ -62,11 +74,8 @@ def plan_whole(whole: Whole, options: TargetOptions) -> Content:
         ),
         tuple((_spec(p, dtype), at) for p, at in zip(whole.outputs, left.outputs, strict=True)),
         tuple((at, np.asarray(whole.settings[k].value)) for at, k in left.fixed.items()),
-        tuple(
-            Expression(f"{place.name}/{layer.name}", "stepped", "operation by operation")
-            for place in whole.places
-            for layer in place.model.layers
-        ),
+        said.expressions,
+        stacks,
     )
     ordered = {key: tensors[key] for key in sorted(tensors)}
     return Content(ordered, {GRAPH: to_json(program)})
@@ -110,6 +119,14 @@ def _key(name: str, taken: dict[str, Weights]) -> str:
     return key
 
 
+def _stack_key(scope: str, taken: AbstractSet[str]) -> str:
+    """A stack's scope, as far as torch takes it for the name of a module."""
+    key = PREFIX + scope.replace(".", "_")
+    while key in taken:
+        key += "_"
+    return key
+
+
 def _ranked(whole: Whole, port: Port) -> Port:
     return replace(port, shape=shape_of_port(whole, port))
 
@@ -128,25 +145,3 @@ def _spec(port: Port, dtype: np.dtype[Any]) -> TensorSpec:
     axes = enumerate(port.shape)
     shape = tuple(f"{port.name}_dim{k}" if n is None else n for k, n in axes)
     return TensorSpec(port.name, shape, own)
-
-
-def accounts(content: Content, right: Content) -> LedgerReport:
-    """What a file holds, against what it must hold, bit for bit."""
-    different, compared = [], 0
-    for key in sorted(content.tensors.keys() & right.tensors.keys()):
-        found, wanted = content.tensors[key].load(), right.tensors[key].load()
-        compared += wanted.size
-        if found.shape != wanted.shape or found.dtype != wanted.dtype:
-            different.append(
-                f"{key}: {found.dtype} {found.shape} in place of {wanted.dtype} {wanted.shape}"
-            )
-        elif found.tobytes() != wanted.tobytes():
-            different.append(f"{key}: not the source's numbers")
-    if content.strings.get(GRAPH) != right.strings[GRAPH]:
-        different.append("the graph: not as it was written")
-    return LedgerReport(
-        compared=compared,
-        different=tuple(different),
-        missing=tuple(sorted(right.tensors.keys() - content.tensors.keys())),
-        extra=tuple(sorted(content.tensors.keys() - right.tensors.keys())),
-    )

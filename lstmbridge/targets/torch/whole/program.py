@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import ml_dtypes
@@ -19,14 +19,18 @@ from lstmbridge.contracts import Expression
 from lstmbridge.errors import LstmBridgeError, SourceUnreadable
 from lstmbridge.gates import Array, InMemory
 from lstmbridge.graph.network import Loop, LoopVariable, Network, Op, Tensor
+from lstmbridge.graph.pruned import STACK
 from lstmbridge.model.signature import Signature, TensorSpec
 from lstmbridge.targets.torch.codec import DTYPES
+from lstmbridge.targets.torch.whole.stack import Stack, stack_from, to_body
 
 GRAPH = "lstmbridge.torch.graph"
 """Under which name the graph stands among a file's strings."""
 WEIGHT = "_Weight"
 """Stands for a tensor of the file; its attribute ``key`` names it."""
-VERSION = 1
+VERSION = 2
+_READS = (1, VERSION)
+"""Version 1 had no stacks."""
 _DTYPE = re.compile(r"bool|object|(u?int|float|complex)\d{1,3}|bfloat16")
 
 
@@ -39,6 +43,7 @@ class Program:
         inputs: where each input of the signature is fed.
         outputs: where each output is read.
         fixed: tensors that inference fixes, and their values.
+        stacks: by the operation that stands for each.
     """
 
     precision: str
@@ -47,10 +52,11 @@ class Program:
     outputs: tuple[tuple[TensorSpec, Tensor], ...]
     fixed: tuple[tuple[Tensor, Array], ...]
     expressions: tuple[Expression, ...] = ()
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The tensors of the file."""
+        """The tensors of the file that operations read; those of stacks are not among them."""
         ops = self.network.ops.values()
         return tuple(str(op.attrs["key"]) for op in ops if op.kind == WEIGHT)
 
@@ -89,6 +95,7 @@ def to_json(program: Program) -> str:
              one.condition]
             for one in network.loops
         ],
+        "stacks": {name: to_body(one) for name, one in program.stacks.items()},
     }  # fmt: skip
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
@@ -148,6 +155,7 @@ def program_of(text: str, where: str) -> Program:
             tuple((_tensor(at), _array(*value)) for at, value in body["fixed"]),
             tuple(Expression(*map(str, (e["layer"], e["how"], e["detail"])))
                   for e in body["expressions"]),
+            _stacks(body, network, where),
         )  # fmt: skip
     except (
         ArithmeticError, AttributeError, LookupError, LstmBridgeError, RecursionError,
@@ -162,7 +170,7 @@ def program_of(text: str, where: str) -> Program:
 
 
 def _network(body: Mapping[str, Any], where: str) -> Network:
-    if body["version"] != VERSION or body["precision"] not in DTYPES:
+    if body["version"] not in _READS or body["precision"] not in DTYPES:
         raise ValueError(f"version {body['version']!r}, precision {body['precision']!r}")
     ops = [_op(*one) for one in body["ops"]]
     network = Network(
@@ -171,6 +179,20 @@ def _network(body: Mapping[str, Any], where: str) -> Network:
     if len(network.ops) != len(ops):
         raise ValueError("two operations have one name")
     return network
+
+
+def _stacks(body: Mapping[str, Any], network: Network, where: str) -> dict[str, Stack]:
+    stacks = {name: stack_from(one, where) for name, one in body.get("stacks", {}).items()}
+    own = {op.name for op in network.ops.values() if op.kind == STACK}
+    if set(stacks) != own or len({one.key for one in stacks.values()}) < len(stacks):
+        raise ValueError("its stacks are not those of its operations")
+    for name, one in stacks.items():
+        read = (one.steps or 1) + one.lengths + len(one.initial)
+        if len(network.op(name).inputs) != read:
+            raise ValueError(f"the stack {one.name!r} reads {read} tensors")
+        if one.architecture.dtype != body["precision"]:
+            raise ValueError(f"the stack {one.name!r} is of {one.architecture.dtype}")
+    return stacks
 
 
 def _text(value: Any) -> str:
