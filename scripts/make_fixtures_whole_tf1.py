@@ -10,7 +10,7 @@
 
 The environment is the one of `make_fixtures_tf1.py`. Run::
 
-    tf115/bin/python scripts/make_fixtures_whole_tf1.py
+    tf115/bin/python scripts/make_fixtures_whole_tf1.py [case ...]
 
 Each case is a folder: ``frozen.pb``, ``expected.npz`` with what was fed and what that TensorFlow
 computed (``inputs|<name>``, ``outputs|<name>``), and ``card.json``: the tensors of both, and the
@@ -20,6 +20,7 @@ values of placeholders that are settled for inference.
 import json
 import os
 import shutil
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -103,7 +104,55 @@ def streaming():
     return {"x": x, "lengths": lengths, "states": states}, {"probs": probs}, {}
 
 
+def searcher():
+    """Encoder with lengths, beam search of three beams, ids that are traced back."""
+    source = placeholder(tf.int32, [None, None], "source")
+    lengths = placeholder(tf.int32, [None], "lengths")
+    table = tf.compat.v1.get_variable("table", [7, 4])
+    _, state = rnn.dynamic_rnn(
+        rnn_cell.GRUCell(5), tf.nn.embedding_lookup(table, source), lengths, dtype=tf.float32
+    )
+    begin = tf.fill([tf.shape(source)[0]], 1)
+    first = seq2seq.tile_batch(state, 3)
+    head = tf.compat.v1.layers.Dense(7, name="head")
+    decoder = seq2seq.BeamSearchDecoder(rnn_cell.GRUCell(5), table, begin, 2, first, 3, head)
+    made, _, found = seq2seq.dynamic_decode(decoder, maximum_iterations=6)
+    outputs = {"words": made.predicted_ids, "scores": made.beam_search_decoder_output.scores}
+    outputs["lengths_found"] = found
+    named = {name: tf.identity(one, name) for name, one in outputs.items()}
+    return {"source": source, "lengths": lengths}, named, {}
+
+
+def labeller():
+    """A CRF over frames: the score of given tags (under a cond on one step), the best tags."""
+    frames = placeholder(tf.float32, [None, None, 4], "frames")
+    lengths = placeholder(tf.int32, [None], "lengths")
+    tags = placeholder(tf.int32, [None, None], "tags")
+    logits = tf.compat.v1.layers.dense(frames, 7)
+    chances = tf.compat.v1.get_variable("chances", [7, 7])
+    likely, _ = tf.contrib.crf.crf_log_likelihood(logits, tags, lengths, chances)
+    best, _ = tf.contrib.crf.crf_decode(logits, chances, lengths)
+    inputs = {"frames": frames, "lengths": lengths, "tags": tags}
+    return inputs, {"likely": tf.identity(likely, "likely"), "best": best}, {}
+
+
+def scanner():
+    """`tf.scan` that begins with the first element, and a fused layer back to front."""
+    frames = placeholder(tf.float32, [None, None, 4], "frames")
+    lengths = placeholder(tf.int32, [None], "lengths")
+    mix = tf.compat.v1.get_variable("mix", [4, 4])
+    steps = tf.transpose(frames, [1, 0, 2])
+    kept = tf.scan(lambda a, x: tf.tanh(tf.matmul(a, mix) + x), steps)
+    layer = tf.contrib.rnn.TimeReversedFusedRNN(tf.contrib.rnn.LSTMBlockFusedCell(5))
+    outputs, _ = layer(kept, dtype=tf.float32, sequence_length=lengths)
+    named = {"kept": tf.identity(kept, "kept"), "outputs": tf.identity(outputs, "outputs")}
+    return {"frames": frames, "lengths": lengths}, named, {}
+
+
 CASES = {
+    "searcher": searcher,
+    "labeller": labeller,
+    "scanner": scanner,
     "translator": translator,
     "classifier": classifier,
     "tagger": tagger,
@@ -159,5 +208,7 @@ def make(case, seed):
 
 
 if __name__ == "__main__":
-    for number, name in enumerate(["classifier", "tagger", "translator", "streaming"]):
-        make(name, number + 11)
+    order = ["classifier", "tagger", "translator", "streaming"]
+    for number, name in enumerate([*order, "searcher", "labeller", "scanner"]):
+        if name in (sys.argv[1:] or CASES):
+            make(name, number + 11)

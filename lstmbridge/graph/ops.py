@@ -12,6 +12,7 @@ from typing import Any
 
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops_cells import CELLS
+from lstmbridge.graph.ops_decoding import DECODING
 from lstmbridge.graph.ops_elementwise import ELEMENTWISE
 from lstmbridge.graph.ops_index import INDEX
 from lstmbridge.graph.ops_math import MATH
@@ -31,4 +32,5 @@ OPS: Mapping[str, Definition] = {
     **MATRICES,
     **WINDOWS,
     **CELLS,
+    **DECODING,
 }

@@ -94,18 +94,18 @@ def _lstm_block_cell(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any
 
 def _block_lstm(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """All steps; outputs past `seq_len_max` are zeros."""
-    length, x = args[0], args[1]
-    steps = _first_length(w, x)
-    alive = min(int(w.static(length)), steps)
-    rest = list(args[2:])
-    columns: list[list[Any]] = [[] for _ in range(7)]
-    for t in range(alive):
-        values = _block_step(w, op, w.index(x, (t,)), rest)
-        rest[0], rest[1] = values[BLOCK_CS], values[BLOCK_H]
-        for column, value in zip(columns, values, strict=True):
-            column.append(w.unsqueeze(value, 0))
-    zeros = w.expand(w.constant(0.0), (steps - alive, *w.numbers(w.shape(args[2]))))
-    return [w.join([*column, zeros], 0) for column in columns]
+    length, x, cs, h, *weights = args
+
+    def step(states: Sequence[Any], elements: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        at, row = elements
+        alive = w.compare("less", at, length)
+        values = _block_step(w, op, row, [*states, *weights])
+        values = [w.where(alive, value, w.constant(0.0)) for value in values]
+        return [values[BLOCK_CS], values[BLOCK_H]], values
+
+    steps = w.integer(w.numbers(w.shape(x))[0])
+    counted = w.arange(w.integer(0), steps, w.integer(1))
+    return w.scan(step, [cs, h], [counted, x])
 
 
 def _gru_block_cell(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:

@@ -11,7 +11,7 @@ operation does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lstmbridge.arrays.namespace import Namespace
@@ -208,4 +208,20 @@ class Words(Namespace[A], Protocol[A]):
         self, how: str, a: A, *, window: Sequence[int], strides: Sequence[int], same: bool
     ) -> A:
         """ONNX MaxPool (``max``) or AveragePool (``mean``, padding not counted) of (b, c, ...)."""
+        ...
+
+    def scan(
+        self,
+        step: Callable[[Sequence[A], Sequence[A]], tuple[Sequence[A], Sequence[A]]],
+        states: Sequence[A],
+        sequences: Sequence[A],
+        *,
+        backward: bool = False,
+    ) -> Sequence[A]:
+        """ONNX Scan over the first axis, without the last states.
+
+        `step` makes of the states and of one element of each sequence the next states, each of
+        the shape that it had, and one element of each result. It may be handed elements that
+        are zeros. `backward`: the last element first; results are still in the sequences' order.
+        """
         ...

@@ -10,6 +10,7 @@ import numpy as np
 
 from lstmbridge.arrays import Float64
 from lstmbridge.gates import Array
+from lstmbridge.graph.stepwise import Step, stepwise
 from lstmbridge.graph.vocabulary import Words
 
 __all__ = [
@@ -317,6 +318,17 @@ class GraphFloat64(Float64):
         windows = windows_of(a, window, strides, ones, same=same, fill=0.0)
         counted = windows_of(np.ones_like(a), window, strides, ones, same=same, fill=0.0)
         return np.asarray(windows.sum(axis=within) / counted.sum(axis=within))
+
+    def scan(
+        self,
+        step: Step,
+        states: Sequence[Array],
+        sequences: Sequence[Array],
+        *,
+        backward: bool = False,
+    ) -> Sequence[Array]:
+        """Step by step."""
+        return stepwise(self, step, states, sequences, backward=backward)
 
 
 def cumulative(

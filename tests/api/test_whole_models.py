@@ -62,7 +62,10 @@ WHOLES = FOLDER.parent / "whole"
 
 @pytest.mark.parametrize(
     ("case", "settings"),
-    [("classifier", {"is_training": "false"}), ("tagger", {}), ("translator", {})],
+    [
+        ("classifier", {"is_training": "false"}),
+        *((case, {}) for case in ("tagger", "translator", "searcher", "labeller", "scanner")),
+    ],
 )
 def test_attention_phases_parted_embeddings_and_decoding_loops_come_along(
     case, settings, tmp_path

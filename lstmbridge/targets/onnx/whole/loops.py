@@ -179,7 +179,7 @@ class _Looper:
             raise self._refused(f"writes {entry[0]!r} more than once in a step")
         if not after.steps:
             return None
-        if before.whole is not None or before.written:
+        if before.whole is not None or (before.written and before.grows):
             raise self._refused(f"adds to the elements that {entry[0]!r} has before it begins")
         return after.steps[0]
 
@@ -289,7 +289,8 @@ class _Looper:
                 continue
             number, value = write
             yield (entry, "value"), value
-            if not isinstance(number, Sym) or number.name not in counters:
+            counted = isinstance(number, Sym) and number.name in counters
+            if not counted or self._arrays[entry].written:
                 yield (entry, "number"), number
 
     def _results(self, given: Sequence[Value]) -> list[str]:
@@ -342,11 +343,15 @@ class _Looper:
         return count is not None and set(count.limits) == {wanted}
 
     def _placed(self, array: Elements, numbers: Sym, values: Sym) -> Sym:
-        """Elements at the numbers under which they were written."""
+        """Elements at the numbers under which they were written, before the loop and in it."""
         if array.grows:
             raise self._refused("writes an array that grows in an order of its own")
         words = self._walk.words
         element = words.numbers(words.shape(values))[1:]
         zeros = words.expand(words.literal(np.asarray(0.0), values.kind), [array.size, *element])
-        rows = words.unsqueeze(numbers, 1)
-        return self._emitter.emit("ScatterND", [zeros, rows, values], values.kind, dims_of(zeros))
+        rows, every = words.unsqueeze(numbers, 1), values
+        if array.written:
+            first = words.join([words.unsqueeze(one, 0) for one in array.written.values()], 0)
+            places = np.array(list(array.written), np.int64)[:, None]
+            rows, every = words.join([places, rows], 0), words.join([first, values], 0)
+        return self._emitter.emit("ScatterND", [zeros, rows, every], values.kind, dims_of(zeros))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lstmbridge.targets.onnx.whole.words_windows import Windows
+from lstmbridge.targets.onnx.whole.words_scan import Scanning
 
 
-class Symbolic(Windows):
+class Symbolic(Scanning):
     """Implements `graph.words.Words` for values of `values`."""

@@ -68,10 +68,15 @@ class Indexing(Shapes):
 
     @folded
     def gather_nd(self, a: Value, indices: Value, batch_dims: int) -> Value:
-        """Take by tuples."""
+        """Take by tuples.
+
+        How many axes they address may be known only to a run: it must then be all of them, which
+        the run checks.
+        """
         *places, width = dims_of(indices)
         if not isinstance(width, int):
-            raise TypeError("how many axes it addresses is not known before the model is run")
+            width = self.rank(a) - batch_dims
+            indices = self.reshape(indices, [*self.numbers(self.shape(indices))[:-1], width])
         dims: Dims = (*places, *dims_of(a)[batch_dims + width :])
         attrs = {"batch_dims": batch_dims} if batch_dims else {}
         if attrs and self.emitter.opset < BATCH_DIMS_SINCE:

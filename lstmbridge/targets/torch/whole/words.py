@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lstmbridge.gates import Array
+from lstmbridge.graph.stepwise import Step, stepwise
 from lstmbridge.targets.torch.whole.words_elementwise import NUMBERS, Elementwise, Value, folded
 
 
@@ -228,6 +229,17 @@ class TorchWords(Elementwise):
         run = getattr(functional, f"avg_pool{len(window)}d")
         counted: Tensor = run(functional.pad(torch.ones_like(a), widths), *sizes)
         return torch.div(run(functional.pad(a, widths), *sizes), counted)
+
+    def scan(
+        self,
+        step: Step,
+        states: Sequence[Value],
+        sequences: Sequence[Value],
+        *,
+        backward: bool = False,
+    ) -> Sequence[Value]:
+        """Step by step."""
+        return stepwise(self, step, states, sequences, backward=backward)
 
 
 def _around(a: Tensor, spans: Sequence[int], strides: Sequence[int], *, same: bool) -> list[int]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from lstmbridge.errors import CannotExpress
@@ -13,7 +14,11 @@ from lstmbridge.graph.graphdef import Node
 from lstmbridge.graph.ops import OPS
 
 HERE = Path(__file__).resolve()
-RECORDED = json.loads((HERE.parents[3] / "graph" / "recorded_ops.json").read_text())["cases"]
+RECORDED = [
+    case
+    for name in ("recorded_ops.json", "recorded_ops_tf1.json")
+    for case in json.loads((HERE.parents[3] / "graph" / name).read_text())["cases"]
+]
 LAYERS = {"LSTMBlockCell", "BlockLSTM", "BlockLSTMV2", "GRUBlockCell"}
 """Operations whose sizes must be known: with open axes they are a place's business."""
 
@@ -60,6 +65,8 @@ def check(made, feeds, wanted):
 
 
 # sizes of windows and shapes must be known; axes and conditions of loops are no data
+NUMBERED = {"GatherTree"}
+"""Operations whose data are whole numbers."""
 KERNELS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MirrorPad"}
 SHAPES = {"Fill", "Concat", "Split", "Range"}
 
@@ -91,7 +98,7 @@ def test_an_operation_in_double_is_right_or_refused_by_its_name(
 
 
 NEWER = {
-    **dict.fromkeys(("Einsum", "GatherV2"), 12),
+    **dict.fromkeys(("Einsum", "GatherTree", "GatherV2"), 12),
     **dict.fromkeys(("ScatterNd", "TensorScatterAdd", "SegmentSum", "UnsortedSegmentSum"), 16),
 }
 """The first opset that can say an operation (GatherV2: within a batch)."""
@@ -107,7 +114,7 @@ def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
     def fed(k, value):
         if value.ndim == 0 or case["op"] in SHAPES or (k and case["op"] in KERNELS):
             return False
-        return value.dtype.kind == "f"
+        return value.dtype.kind == "f" or case["op"] in NUMBERED
 
     model, feeds, wanted = case_as_model(case, constant, whole_model, fed=fed, opened=True)
     if not feeds:
@@ -127,7 +134,60 @@ def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
 
 def test_every_operation_is_run_by_onnx_runtime():
     assert set(OPS) - {case["op"] for case in RECORDED} <= {
+        "Addons>GatherTree",
         "Const",
         "IsVariableInitialized",
         "TopK",
     }
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_beams_of_any_number_of_steps_are_traced_back(steps, constant, whole_model, written):
+    names = {"ids": 3, "parents": 3, "lengths": 1}
+    nodes = [Node(name, "Placeholder", (), {}) for name in names]
+    nodes += [constant("end", 0, np.int32), Node("op", "GatherTree", (*names, "end"), {})]
+    inputs = {name: ((None,) * rank, np.dtype(np.int32)) for name, rank in names.items()}
+    model = whole_model(nodes, inputs, {"op": np.dtype(np.int32)})
+    random = np.random.default_rng(steps)
+    feeds = {name: random.integers(0, 3, (steps, 2, 3)) for name in ("ids", "parents")}
+    feeds["lengths"] = np.array([steps, max(steps - 1, 0)])
+    got = written(model)(**feeds)["op"]
+    assert got.shape == (steps, 2, 3)
+    assert np.array_equal(got, model.run(feeds)["op"])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize("longest", [0, 2, 9])
+def test_a_fused_layer_stops_where_only_a_run_tells(
+    steps, longest, constant, whole_model, written
+):
+    case = next(c for c in RECORDED if c["op"] == "BlockLSTM" and c["attrs"])
+    values = [array(v) for v in case["inputs"]]
+    nodes = [Node("longest", "Placeholder", (), {}), Node("x", "Placeholder", (), {})]
+    nodes += [constant(f"in_{k}", v, v.dtype) for k, v in enumerate(values[2:])]
+    read = ("longest", "x", *(f"in_{k}" for k in range(len(values) - 2)))
+    nodes.append(Node("op", "BlockLSTM", read, dict(case["attrs"])))
+    inputs = {
+        "longest": ((), np.dtype(np.int64)),
+        "x": ((None, 3, values[1].shape[2]), values[1].dtype),
+    }
+    model = whole_model(nodes, inputs, {"op:1": np.dtype("f4"), "op:6": np.dtype("f4")})
+    x = np.random.default_rng(steps).normal(size=(steps, 3, values[1].shape[2]))
+    feeds = {"longest": np.asarray(longest), "x": x}
+    got, wanted = written(model)(**feeds), model.run(feeds)
+    for name, value in got.items():
+        assert value.shape == wanted[name].shape
+        np.testing.assert_allclose(value, wanted[name], atol=2e-6)
+        assert not value[longest:].any()
+
+
+def test_places_whose_width_only_a_run_tells_address_every_axis(constant, whole_model, written):
+    nodes = [Node("x", "Placeholder", (), {}), Node("at", "Placeholder", (), {})]
+    nodes.append(Node("op", "GatherNd", ("x", "at"), {}))
+    floats, whole = np.dtype(np.float32), np.dtype(np.int32)
+    inputs = {"x": ((None, 3), floats), "at": ((None, None), whole)}
+    made = written(whole_model(nodes, inputs, {"op": floats}))
+    x = np.arange(6.0).reshape(2, 3)
+    assert np.array_equal(made(x=x, at=[[1, 2], [0, 1]])["op"], [5.0, 1.0])
+    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.Fail):
+        made(x=x, at=[[1], [0], [1]])

@@ -24,7 +24,11 @@ from lstmbridge.targets.torch.files import Content, load, save
 from lstmbridge.targets.torch.whole.program import GRAPH
 
 TESTS = Path(__file__).resolve().parents[3]
-RECORDED = json.loads((TESTS / "graph" / "recorded_ops.json").read_text())["cases"]
+RECORDED = [
+    case
+    for name in ("recorded_ops.json", "recorded_ops_tf1.json")
+    for case in json.loads((TESTS / "graph" / name).read_text())["cases"]
+]
 GRAPHS = TESTS.parent / "fixtures" / "graphs"
 WHOLES = TESTS.parent / "fixtures" / "whole"
 
@@ -115,7 +119,7 @@ def converted(case, path, **options):
 
 CASES = [
     *("frozen-classifier", "frozen-translator", "frozen-unrolled-text", "saved-tagger"),
-    *("classifier", "tagger", "translator"),
+    *("classifier", "tagger", "translator", "searcher", "labeller", "scanner"),
 ]
 
 
