@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lstmbridge import registry
 from lstmbridge.contracts import (
     Artifact,
+    ArtifactInspection,
     Conversion,
     Hints,
     Inspection,
@@ -34,6 +35,7 @@ from lstmbridge.contracts import (
 from lstmbridge.errors import (
     FactMissing,
     NotRecognised,
+    SourceUnreadable,
     UsageError,
 )
 from lstmbridge.metadata import metadata_of, verdict_metadata
@@ -89,7 +91,9 @@ def _choose(recognition: Recognition, where: Path) -> Part:
 
 
 def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
-    """Say what recurrent stacks `path` holds. Reads no weights.
+    """Say what recurrent stacks `path` holds, and what whole model. Reads no weights.
+
+    Of a whole model's stacks it does: that they are what they seem is proved by numbers.
 
     Args:
         path: a checkpoint's prefix, any of its files, its folder, or a ``checkpoint`` file.
@@ -98,12 +102,20 @@ def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
     Raises:
         SourceUnreadable, NotRecognised, FactMissing, FactConflict, CannotExpress.
     """
+    hints = hints or Hints()
     with _opened(path) as source, ThreadPoolExecutor(1) as hasher:
         size = sum(file.stat().st_size for file in source.files)
         small = size <= _HASHED_FOR_INSPECTION
         # beside the recognition, which takes as long for a large graph
         digest = hasher.submit(source.sha256) if small else None
-        recognition = _recognise(source, hints or Hints())
+        whole = None
+        if source.declares_model or hints.inputs or hints.outputs:
+            from lstmbridge.inspections import overview
+
+            recognition = _recognised_or_none(source, hints)
+            whole = overview(source, hints, recognition)
+        else:
+            recognition = _recognise(source, hints)
         return Inspection(
             path=source.path,
             format=source.format,
@@ -111,7 +123,34 @@ def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
             files=source.files,
             sha256=None if digest is None else digest.result(),
             recognition=recognition,
+            whole=whole,
         )
+
+
+def _recognised_or_none(source: Source, hints: Hints) -> Recognition:
+    """What is recognised in a model that is converted whether anything is or not."""
+    try:
+        return _recognise(source, hints)
+    except NotRecognised as error:
+        return Recognition((), (), (), (f"no stack was recognised: {error.read}",))
+
+
+def inspect_any(path: str | Path, hints: Hints | None = None) -> Inspection | ArtifactInspection:
+    """`inspect`, or what an artifact holds: an ONNX file, or what ``--to torch`` wrote.
+
+    Raises:
+        As `inspect`, where the file is neither; RuntimeUnavailable for a ``.pt`` without PyTorch.
+    """
+    try:
+        open_source(path).close()
+    except SourceUnreadable:
+        from lstmbridge.inspections import inspect_artifact
+
+        found = inspect_artifact(Path(path))
+        if found is None:
+            raise
+        return found
+    return inspect(path, hints)
 
 
 def load(path: str | Path, hints: Hints | None = None) -> Model:

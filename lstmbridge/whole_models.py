@@ -23,6 +23,7 @@ from lstmbridge.contracts import (
     Outcome,
     Part,
     Progress,
+    Recognition,
     Runtime,
     Source,
     States,
@@ -68,8 +69,15 @@ def is_asked_for(source: Source, hints: Hints, *, stack_only: bool) -> bool:
     return not stack_only and (named or source.declares_model)
 
 
-def whole_from(source: Source, hints: Hints) -> tuple[Whole, tuple[str, ...]]:
+def whole_from(
+    source: Source, hints: Hints, known: Recognition | None = None
+) -> tuple[Whole, tuple[str, ...]]:
     """The whole model in a source, its stacks recognised where they can be; and warnings.
+
+    Args:
+        source: with a graph.
+        hints: what the user knows beyond it.
+        known: what the adapters made of it, where they were asked already.
 
     Raises:
         UsageError: there is no graph.
@@ -83,7 +91,7 @@ def whole_from(source: Source, hints: Hints) -> tuple[Whole, tuple[str, ...]]:
             where=str(source.path),
             advice="leave --inputs and --outputs away to convert its recurrent stack",
         )
-    parts, warnings = _parts(source, hints)
+    parts, warnings = (known.parts, known.warnings) if known else _parts(source, hints)
     tensors: dict[str, TensorRef] = dict(source.tensors)
     for name, key in keys_of_variables(graph).items():
         if key in tensors:

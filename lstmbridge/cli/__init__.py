@@ -21,7 +21,7 @@ from lstmbridge.cli import options as opt
 from lstmbridge.cli.failures import failure_from
 from lstmbridge.cli.printing import Printer, echo, printer_of
 from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
-from lstmbridge.contracts import States, TargetOptions
+from lstmbridge.contracts import ArtifactInspection, States, TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import jsonable, terminal
 from lstmbridge.targets.capability import CAPABILITIES
@@ -112,9 +112,18 @@ def main() -> None:
 @opt.source_options
 @opt.output_options
 def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
-    """Show the layers in SOURCE: gates with shapes, facts, variables left aside and why."""
+    """Show the layers in SOURCE: gates with shapes, facts, variables left aside and why.
+
+    Of an artifact (an ONNX file, a .pt, .safetensors or .pt2 of lstmbridge): what it holds.
+    """
     printer = Printer(json_to, quiet=rest["quiet"])
-    found = api.inspect(source, opt.hints_from(rest))
+    found = api.inspect_any(source, opt.hints_from(rest))
+    if isinstance(found, ArtifactInspection):
+        from lstmbridge.report import held
+
+        printer.say(held.text(found, verbose=rest["verbose"]))
+        printer.json(held.body(found))
+        return
     printer.say(terminal.inspection(found, verbose=rest["verbose"]))
     printer.warn(found.recognition.warnings)
     printer.json(jsonable.inspection(found))

@@ -15,6 +15,12 @@ from lstmbridge.contracts.diagnoses import (
     WeightFinding,
     WeightReport,
 )
+from lstmbridge.contracts.holdings import (
+    ArtifactInspection,
+    Describing,
+    HeldLayer,
+    Holdings,
+)
 from lstmbridge.contracts.recognition import (
     Adapter,
     Hints,
@@ -70,15 +76,19 @@ __all__ = [
     "Account",
     "Adapter",
     "Artifact",
+    "ArtifactInspection",
     "Conversion",
     "Counterexample",
     "Described",
     "DescribedSource",
+    "Describing",
     "Diagnosis",
     "Expression",
     "FaultReport",
     "Feeds",
+    "HeldLayer",
     "Hints",
+    "Holdings",
     "Ignored",
     "Inspection",
     "Ledger",

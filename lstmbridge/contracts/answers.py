@@ -11,6 +11,7 @@ from lstmbridge.contracts.recognition import Part, Recognition
 from lstmbridge.contracts.targets import Artifact
 from lstmbridge.contracts.verdicts import Verdict
 from lstmbridge.errors import UsageError
+from lstmbridge.graph.overview import Overview
 from lstmbridge.graph.whole import Whole
 from lstmbridge.model.facts import Fact
 
@@ -19,7 +20,8 @@ from lstmbridge.model.facts import Fact
 class Inspection:
     """What `inspect` answers: where it was read, and what was recognised in it.
 
-    `sha256` is None where the files are too large to be read for an inspection.
+    `sha256` is None where the files are too large to be read for an inspection. `whole` is there
+    where `convert` would convert a whole model; then `recognition` may have no parts.
     """
 
     path: Path
@@ -28,6 +30,7 @@ class Inspection:
     files: tuple[Path, ...]
     sha256: str | None
     recognition: Recognition
+    whole: Overview | None = None
 
 
 @dataclass(frozen=True, slots=True)

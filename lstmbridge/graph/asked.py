@@ -77,9 +77,9 @@ def whole_of(
     """
     network = network_of(graph)
     asked = _Asked(network, weights)
-    asked.outputs = _named(network, outputs) or _declared(network, declared_outputs)
-    asked.outputs = asked.outputs or _evident(network)
-    asked.inputs = _named(network, inputs) or _declared(network, declared_inputs)
+    asked.outputs = named(network, outputs) or declared(network, declared_outputs)
+    asked.outputs = asked.outputs or evident(network)
+    asked.inputs = named(network, inputs) or declared(network, declared_inputs)
     whole = asked.settled(settings)
     fed = [port.tensor for port in whole.inputs]
     found = asked.needed(whole.program)
@@ -100,12 +100,12 @@ class _Asked:
     def settled(self, given: Mapping[str, str]) -> Whole:
         """The model. Errors: as `whole_of`."""
         for name, text in given.items():
-            ((_, tensor),) = _named(self.network, [name]).items()
+            ((_, tensor),) = named(self.network, [name]).items()
             tracer = Tracer(self.network)
             dtype, shape = dtype_of(tracer, tensor), shape_of(tracer, tensor)
             value = given_value(name, text, dtype, shape)
             self._set(Setting(tensor[0], tensor, value, "given by --set", given=True))
-        named = bool(self.inputs)
+        by_name = bool(self.inputs)
         while True:
             walker = self._walker()
             found = walker.walk(list(self.outputs.values()))
@@ -113,11 +113,11 @@ class _Asked:
                 continue
             break
         self._refuse_unknown(walker, found)
-        if named:
+        if by_name:
             self._refuse_open(walker, found)
         else:
             self._refuse_phases(walker, found)
-            self.inputs = {_port_name(t): t for t in found.placeholders}
+            self.inputs = {port_name(t): t for t in found.placeholders}
         for setting in dropped(walker, found):
             self._set(setting)
             self.inputs = {k: t for k, t in self.inputs.items() if t != setting.tensor}
@@ -164,7 +164,7 @@ class _Asked:
         supplied = [t for t in found.unknown if _supplies(tracer.network.op(t[0]))]
         if len(supplied) == len(found.unknown):
             shown = [_shown(tracer, t, by) for t, by in found.unknown.items()]
-            names = ",".join([*self.inputs, *map(_port_name, found.unknown)])
+            names = ",".join([*self.inputs, *map(port_name, found.unknown)])
             raise FactMissing(
                 f"the outputs depend on what the graph does not compute: {_list(shown)}",
                 expected="the tensors that are fed",
@@ -177,7 +177,7 @@ class _Asked:
             f"the outputs depend on the {op.kind} {op.name!r}, which is not defined here; "
             f"{found.unknown[tensor]!r} reads it",
             where=op.name,
-            advice=f"name outputs before it (--outputs), feed it (--inputs {_port_name(tensor)}), "
+            advice=f"name outputs before it (--outputs), feed it (--inputs {port_name(tensor)}), "
             "or convert the recurrent stacks alone: --stack-only",
         )
 
@@ -193,7 +193,7 @@ class _Asked:
             expected="their values at inference, or that they are inputs",
             where=first[0],
             advice=f"give each its value, --set {first[0]}=VALUE, or name it among the inputs: "
-            f"--inputs {','.join([*map(_port_name, self.inputs.values()), first[0]])}",
+            f"--inputs {','.join([*map(port_name, self.inputs.values()), first[0]])}",
         )
 
     def _refuse_phases(self, walker: Walker, found: Needed) -> None:
@@ -219,11 +219,11 @@ class _Asked:
             Port(name, t, shape_of(plain, t), dtype_of(plain, t) or np.dtype(np.float32))
             for name, t in self.inputs.items()
         ]
-        declared = {name: shape_of(tracer, t) for name, t in self.outputs.items()}
+        shapes = {name: shape_of(tracer, t) for name, t in self.outputs.items()}
         dtypes = {
             name: dtype_of(tracer, t) or np.dtype(np.float32) for name, t in self.outputs.items()
         }
-        outs = [Port(n, t, declared[n], dtypes[n]) for n, t in self.outputs.items()]
+        outs = [Port(n, t, shapes[n], dtypes[n]) for n, t in self.outputs.items()]
         whole = Whole(program, tuple(ports), tuple(outs), tuple(self.settings.values()))
         return shapes_seen(whole)
 
@@ -243,7 +243,7 @@ def _supplies(op: Op) -> bool:
 def _shown(tracer: Tracer, tensor: Tensor, reader: str) -> str:
     op = tracer.network.op(tensor[0])
     what = described(op, dtype_of(tracer, tensor), shape_of(tracer, tensor))
-    return f"{_port_name(tensor)!r} ({what}{f', read by {reader!r}' if reader else ''})"
+    return f"{port_name(tensor)!r} ({what}{f', read by {reader!r}' if reader else ''})"
 
 
 def _list(shown: Sequence[str]) -> str:
@@ -251,18 +251,19 @@ def _list(shown: Sequence[str]) -> str:
     return "; ".join(shown[:MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _port_name(tensor: Tensor) -> str:
+def port_name(tensor: Tensor) -> str:
     """What a tensor is called: its operation's name, with the number of a later output."""
     return tensor[0] if tensor[1] == 0 else f"{tensor[0]}:{tensor[1]}"
 
 
-def _named(network: Network, names: Sequence[str]) -> dict[str, Tensor]:
+def named(network: Network, names: Sequence[str]) -> dict[str, Tensor]:
     """Tensors that the user names. Errors: UsageError, with near names."""
     found = (_tensor(network, name) for name in names)
-    return {_port_name(tensor): tensor for tensor in found}
+    return {port_name(tensor): tensor for tensor in found}
 
 
-def _declared(network: Network, names: Mapping[str, str]) -> dict[str, Tensor]:
+def declared(network: Network, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors of a signature by its keys. Errors: UsageError."""
     return {key: _tensor(network, name) for key, name in names.items()}
 
 
@@ -288,22 +289,25 @@ def _near(network: Network, name: str) -> str:
     return f"near names are {_list([repr(n) for n in near])}" if near else "look at its names"
 
 
-def _evident(network: Network) -> dict[str, Tensor]:
-    """What nobody reads, of a frozen graph; or the only such thing of any graph."""
+def evident(network: Network) -> dict[str, Tensor]:
+    """The outputs of a graph that declares none.
+
+    What nobody reads, of a frozen graph; or the only such thing of any graph. Errors: FactMissing.
+    """
     sinks = [t for op in network.ops.values() for t in _unread(network, op)]
     frozen = not any(op.kind in VARIABLES for op in network.ops.values())
     leads = [t for t in sinks if _reaches_an_input(network, t)]
     found = leads or sinks
     if found and (frozen or len(found) == 1) and len(found) <= MOST_SHOWN:
-        return {_port_name(t): t for t in found}
-    shown = [f"{_port_name(t)!r} ({network.op(t[0]).kind})" for t in found]
+        return {port_name(t): t for t in found}
+    shown = [f"{port_name(t)!r} ({network.op(t[0]).kind})" for t in found]
     raise FactMissing(
         f"the graph does not say which of its tensors are outputs; nobody reads {_list(shown)}"
         if found
         else "the graph does not say which of its tensors are outputs",
         expected="the outputs",
         where=network.where,
-        advice=f"name them: --outputs {_port_name(found[0]) if found else 'NAME,...'}",
+        advice=f"name them: --outputs {port_name(found[0]) if found else 'NAME,...'}",
     )
 
 

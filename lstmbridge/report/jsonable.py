@@ -20,10 +20,11 @@ from lstmbridge.contracts import (
 )
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import GateBlocks
-from lstmbridge.graph.whole import Port, Whole
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Attachment, Layer
 from lstmbridge.model.cells import Cell
 from lstmbridge.model.facts import Fact
+from lstmbridge.report import overview
 from lstmbridge.report.schema import headed
 
 _DIRECTIONS = {"": "forward", "fw": "forward", "bw": "backward"}
@@ -116,6 +117,7 @@ def inspection(i: Inspection) -> dict[str, Any]:
         ],
         "refusals": [{"where": x.where, "reason": x.reason} for x in found.refusals],
         "warnings": list(found.warnings),
+        "whole": None if i.whole is None else overview.body(i.whole),
     }
     return headed("inspection", body)
 
@@ -195,16 +197,11 @@ def verdict(v: Verdict) -> dict[str, Any]:
     return headed("verification", body)
 
 
-def _port(port: Port) -> dict[str, Any]:
-    shape = None if port.shape is None else list(port.shape)
-    return {"name": port.name, "shape": shape, "dtype": port.dtype.name}
-
-
 def whole(w: Whole) -> dict[str, Any]:
     """A whole model: what it is fed, what it gives, and the stacks that were recognised."""
     return {
-        "inputs": [_port(port) for port in w.inputs],
-        "outputs": [_port(port) for port in w.outputs],
+        "inputs": [overview.port_body(port) for port in w.inputs],
+        "outputs": [overview.port_body(port) for port in w.outputs],
         "stacks": [
             {"name": place.name, "layers": [layer.name for layer in place.model.layers]}
             for place in w.places

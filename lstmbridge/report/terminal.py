@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any
 
-import numpy as np
-
 from lstmbridge.contracts import (
     Conversion,
     Ignored,
@@ -21,7 +19,6 @@ from lstmbridge.contracts import (
     RuntimeResult,
     Verdict,
 )
-from lstmbridge.graph.whole import Port
 from lstmbridge.model.blocks import (
     Attachment,
     Bidirectional,
@@ -32,6 +29,7 @@ from lstmbridge.model.blocks import (
     Sequence,
 )
 from lstmbridge.model.facts import Basis, Fact
+from lstmbridge.report import overview
 from lstmbridge.report.layout import columns, wrapped
 from lstmbridge.report.picture import INDENT, common_scope, draw, shape_of, stored_as
 
@@ -46,7 +44,8 @@ _NEAR = 10
 """From this ratio on, "times what is allowed" is easier to read than a fraction."""
 
 
-def _plural(n: int, noun: str) -> str:
+def plural(n: int, noun: str) -> str:
+    """``"1 layer"``, ``"2 layers"``."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
@@ -54,7 +53,7 @@ def _say(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
+def grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
     """``name = value (basis: where)``, layers that agree said once.
 
     Places that differ in numbers only (``cell_0``, ``cell_1``) are one place, the first.
@@ -119,11 +118,11 @@ def _rows(block: Block, places: Iterator[Layer | Attachment], part: Part) -> lis
 
 def _part(part: Part) -> list[str]:
     layers = part.model.layers
-    title = f"{part.name or '(no scope)'}: {_plural(len(layers), 'layer')}, {part.dialect}"
+    title = f"{part.name or '(no scope)'}: {plural(len(layers), 'layer')}, {part.dialect}"
     rows = _rows(part.model.root, iter(part.model.places), part)
     lines = ["", *wrapped(title), *columns(rows, indent=4)]
     lines += ["", "    facts"]
-    for line in _grouped_facts(part.model.all_facts):
+    for line in grouped_facts(part.model.all_facts):
         lines += wrapped(line, INDENT)
     drawn: dict[tuple[str, ...], list[str]] = {}
     for layer in layers:
@@ -142,7 +141,7 @@ def _left_aside(ignored: Many[Ignored], *, verbose: bool) -> list[str]:
         said = whose is not None and x.name.startswith(whose[1])  # by the name itself
         reason = x.reason.replace(whose[0], "") if whose and said else x.reason
         groups.setdefault(reason, []).append(x)
-    lines = ["", f"not part of a layer: {_plural(len(ignored), 'variable')}"]
+    lines = ["", f"not part of a layer: {plural(len(ignored), 'variable')}"]
     left = len(ignored) if verbose else _IGNORED_SHOWN
     for reason, found in groups.items():
         shown = found[:left]
@@ -159,10 +158,12 @@ def inspection(i: Inspection, *, verbose: bool = False) -> str:
     """What `inspect` prints."""
     found = i.recognition
     producer = f", written by {i.producer}" if i.producer else ""
-    files = _plural(len(i.files), "file")
+    files = plural(len(i.files), "file")
     lines = [f"{i.path}", f"{i.format}{producer}, {files}"]
     for part in found.parts:
         lines += _part(part)
+    if i.whole is not None:
+        lines += overview.lines(i.whole)
     if found.ignored:
         lines += _left_aside(found.ignored, verbose=verbose)
     if found.refusals:
@@ -177,7 +178,7 @@ def assumption_warnings(facts: Mapping[str, Fact[Any]]) -> tuple[str, ...]:
     assumed = {name: f for name, f in facts.items() if f.basis is Basis.ASSUMED}
     if not assumed:
         return ()
-    said = "".join(f"\n  {line}" for line in _grouped_facts(assumed))
+    said = "".join(f"\n  {line}" for line in grouped_facts(assumed))
     return (f"assumed, because nothing states it (--strict makes this an error):{said}",)
 
 
@@ -207,7 +208,7 @@ def _runtime(r: RuntimeResult) -> list[str]:
     place = ", ".join(x for x in (r.device, r.precision) if x)
     numbers = sum(c.comparisons for c in r.outputs.values())
     lines = [
-        f"{head} ({place}): {_plural(numbers, 'number')} of {_plural(len(r.outputs), 'output')}"
+        f"{head} ({place}): {plural(numbers, 'number')} of {plural(len(r.outputs), 'output')}"
     ]
     worst = sorted(r.outputs.items(), key=lambda item: item[1].ratio, reverse=True)
     departed = [(name, c) for name, c in worst if c.problem or not c.ratio <= 1]
@@ -216,7 +217,7 @@ def _runtime(r: RuntimeResult) -> list[str]:
         lines += [f"    {difference(name, c)}" for name, c in departed[:_DEPARTED_SHOWN]]
         more = len(departed) - _DEPARTED_SHOWN
         if more > 0:
-            lines.append(f"    and {_plural(more, 'output')} more")
+            lines.append(f"    and {plural(more, 'output')} more")
     elif worst:
         lines.append(f"    at worst, {difference(*worst[0])}")
     if r.counterexample is not None:
@@ -234,7 +235,7 @@ def _claims(r: RuntimeResult) -> list[str]:
     if not held:
         return wrong
     numbers = sum(r.checks[name].comparisons for name in held)
-    return [*wrong, f"    held, on {_plural(numbers, 'number')}: {'; '.join(held)}"]
+    return [*wrong, f"    held, on {plural(numbers, 'number')}: {'; '.join(held)}"]
 
 
 def _ledger(ledger: LedgerReport) -> list[str]:
@@ -245,11 +246,11 @@ def _ledger(ledger: LedgerReport) -> list[str]:
         *(f"missing: {name}" for name in ledger.missing),
         *(f"not in the source: {name}" for name in ledger.extra),
     ]
-    state = f"{_plural(len(wrong), 'block')} wrong" if wrong else "all bit for bit the source's"
-    line = f"  weights read back from the file: {_plural(ledger.compared, 'number')}, {state}"
+    state = f"{plural(len(wrong), 'block')} wrong" if wrong else "all bit for bit the source's"
+    line = f"  weights read back from the file: {plural(ledger.compared, 'number')}, {state}"
     shown = [f"    {text}" for text in wrong[:_DEPARTED_SHOWN]]
     if len(wrong) > _DEPARTED_SHOWN:
-        shown.append(f"    and {_plural(len(wrong) - _DEPARTED_SHOWN, 'block')} more")
+        shown.append(f"    and {plural(len(wrong) - _DEPARTED_SHOWN, 'block')} more")
     return [line, *shown]
 
 
@@ -269,7 +270,7 @@ def verdict(v: Verdict) -> str:
         Outcome.FAIL: "FAIL",
         Outcome.INCONCLUSIVE: "INCONCLUSIVE",
     }[v.outcome]
-    lines = [f"{word}  {_plural(v.comparisons, 'number')} compared in {v.seconds:.2f} s"]
+    lines = [f"{word}  {plural(v.comparisons, 'number')} compared in {v.seconds:.2f} s"]
     if v.outcome is not Outcome.FAIL:
         lines += [f"  because {_flat(reason)}" for reason in v.reasons]
     for r in v.runtimes:
@@ -296,16 +297,8 @@ def verdict(v: Verdict) -> str:
 
 
 def _stack(part: Part) -> str:
-    layers = _plural(len(part.model.layers), "layer")
+    layers = plural(len(part.model.layers), "layer")
     return f"{part.name or '(no scope)'}: {layers}, {part.dialect}"
-
-
-def _port(port: Port) -> str:
-    """``frames (?, ?, 40) float32``."""
-    axes = (
-        "?" if port.shape is None else ", ".join("?" if n is None else str(n) for n in port.shape)
-    )
-    return f"{port.name} ({axes}) {port.dtype.name}"
 
 
 def _whole(c: Conversion) -> list[str]:
@@ -314,17 +307,9 @@ def _whole(c: Conversion) -> list[str]:
         return []
     whole = c.whole
     stacks = [
-        f"{place.name} ({_plural(len(place.model.layers), 'layer')})" for place in whole.places
+        f"{place.name} ({plural(len(place.model.layers), 'layer')})" for place in whole.places
     ]
-    lines = [
-        "whole model",
-        *(f"  input   {_port(port)}" for port in whole.inputs),
-        *(f"  output  {_port(port)}" for port in whole.outputs),
-        *(
-            f"  fixed   {s.name} = {np.asarray(s.value).tolist()}  ({s.why})"
-            for s in whole.settings
-        ),
-    ]
+    lines = ["whole model", *overview.ports(whole.inputs, whole.outputs, whole.settings)]
     return [*lines, *([f"  recurrent stacks: {', '.join(stacks)}"] if stacks else [])]
 
 

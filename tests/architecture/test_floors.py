@@ -28,6 +28,7 @@ FLOORS = {
     "registry": 5,
     "subjects": 5,
     "whole_models": 5,
+    "inspections": 5,
     "written": 5,
     "api": 6,
     "golden": 6,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Artifact, Ledger, LedgerReport, TargetOptions
+from lstmbridge.contracts import Artifact, Holdings, Ledger, LedgerReport, TargetOptions
 from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
 from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
@@ -129,6 +129,14 @@ class OnnxTarget:
 
         file = open_onnx(path)
         return None if file is None else artifact_of(file)
+
+    def holdings(self, artifact: Artifact) -> Holdings:
+        """See `contracts.Describing`. Errors: SourceUnreadable when the file is not ONNX."""
+        from lstmbridge.targets.onnx.holdings import holdings_of
+        from lstmbridge.targets.onnx.reading import open_onnx
+
+        file = open_onnx(artifact.path)
+        return Holdings((), {}, 0, 0) if file is None else holdings_of(file)
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The weights that the file's nodes hold, by (layer, block, gate).

@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstmbridge.contracts import Artifact, Ledger, Signature, States, TargetOptions
+from lstmbridge.contracts import Artifact, Holdings, Ledger, Signature, States, TargetOptions
 from lstmbridge.errors import CannotExpress, SourceUnreadable, UsageError
 from lstmbridge.model.blocks import Model
 from lstmbridge.targets.torch import archive
 from lstmbridge.targets.torch.architecture import Architecture, signature
 from lstmbridge.targets.torch.codec import to_json
 from lstmbridge.targets.torch.files import Content, import_torch
+from lstmbridge.targets.torch.holdings import holdings_of
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of, filled
 from lstmbridge.targets.torch.planning import plan
 from lstmbridge.targets.torch.target import ledger_of, numpy_dtype, requested_dtype
@@ -113,6 +114,10 @@ class TorchExportTarget:
         if content is None:
             return None
         return _artifact(path, architecture_of(content, path), content.strings)
+
+    def holdings(self, artifact: Artifact) -> Holdings:
+        """See `contracts.Describing`. Errors: as `read`; UsageError when the file is not ours."""
+        return holdings_of(_content(artifact), artifact.path)
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The file's numbers by (layer, field, gate); as `TorchTarget.ledger`.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.contracts import Artifact, Ledger, LedgerReport, TargetOptions
+from lstmbridge.contracts import Artifact, Holdings, Ledger, LedgerReport, TargetOptions
 from lstmbridge.errors import SourceUnreadable, UsageError
 from lstmbridge.gates import Weights
 from lstmbridge.graph.whole import Whole
@@ -22,6 +22,7 @@ from lstmbridge.targets.torch.architecture import (
 )
 from lstmbridge.targets.torch.codec import DTYPES, to_json
 from lstmbridge.targets.torch.files import SUFFIXES, Content, load, replace, save, suffix_of
+from lstmbridge.targets.torch.holdings import holdings_of
 from lstmbridge.targets.torch.ledger import read_ledger
 from lstmbridge.targets.torch.loader import ARCHITECTURE, architecture_of
 from lstmbridge.targets.torch.planning import plan
@@ -119,6 +120,10 @@ class TorchTarget:
         if content is None:
             return None
         return _described(path, content)
+
+    def holdings(self, artifact: Artifact) -> Holdings:
+        """See `contracts.Describing`. Errors: as `read`; UsageError when the file is not ours."""
+        return holdings_of(_content(artifact), artifact.path)
 
     def ledger(self, artifact: Artifact, model: Model) -> Ledger:
         """The file's numbers by (layer, field, gate); see `ledger.read_ledger`.
