@@ -54,7 +54,8 @@ _HASHED_FOR_INSPECTION = 64 * 2**20
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Source]:
+def opened(path: str | Path) -> Iterator[Source]:
+    """The source at `path`, closed at the end. Errors: SourceUnreadable."""
     source = open_source(path)
     try:
         yield source
@@ -103,7 +104,7 @@ def inspect(path: str | Path, hints: Hints | None = None) -> Inspection:
         SourceUnreadable, NotRecognised, FactMissing, FactConflict, CannotExpress.
     """
     hints = hints or Hints()
-    with _opened(path) as source, ThreadPoolExecutor(1) as hasher:
+    with opened(path) as source, ThreadPoolExecutor(1) as hasher:
         size = sum(file.stat().st_size for file in source.files)
         small = size <= _HASHED_FOR_INSPECTION
         # beside the recognition, which takes as long for a large graph
@@ -161,7 +162,7 @@ def load(path: str | Path, hints: Hints | None = None) -> Model:
     Raises:
         As `inspect`; FactMissing when there are several stacks and no `hints.select`.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         return _choose(_recognise(source, hints or Hints()), source.path).model
 
 
@@ -220,7 +221,7 @@ def convert(
         LstmBridgeError: any of `lstmbridge.errors`; nothing was written.
     """
     start = time.perf_counter()
-    with _opened(path) as source:
+    with opened(path) as source:
         from lstmbridge.whole_models import Order, convert_whole, is_asked_for
 
         target = registry.target(to)
@@ -295,7 +296,7 @@ def verify(
         UsageError: no artifact, or a file that no target knows.
         LstmBridgeError: as `inspect`, for the source.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         refuse_clashes([*map(Path, reports)], [*source.files, *map(Path, artifacts)])
         from lstmbridge.whole_models import compare_whole, is_asked_for, whole_from
 
@@ -323,7 +324,7 @@ def is_whole(path: str | Path, hints: Hints | None = None, *, stack_only: bool =
     """Whether `convert` would convert a whole model. Errors: SourceUnreadable, UsageError."""
     from lstmbridge.whole_models import is_asked_for
 
-    with _opened(path) as source:
+    with opened(path) as source:
         return is_asked_for(source, hints or Hints(), stack_only=stack_only)
 
 

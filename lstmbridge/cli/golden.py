@@ -36,6 +36,9 @@ def golden() -> None:
     help="Initial states, as the artifacts take them.",
 )
 @click.option("--sequence-length", is_flag=True, help="The artifacts take sequence_length.")
+@click.option(
+    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+)
 @click.option("--batch", type=click.IntRange(min=1), help="Largest batch of the probes.")
 @click.option("--steps", type=click.IntRange(min=1), help="Longest probe.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -53,6 +56,7 @@ def record(source: Path, output: Path, **rest: Any) -> None:
         options=VerifyOptions(seed=rest["seed"], batch=rest["batch"], steps=rest["steps"]),
         states=States(rest["states"]),
         sequence_length=rest["sequence_length"],
+        stack_only=rest["stack_only"],
         strict=rest["strict"],
         force=rest["force"],
         progress=printer.progress,
@@ -150,6 +154,10 @@ def _say(printer: Printer, path: Path, pack: packs.Pack, done: str) -> None:
     if pack.imported:
         lines.append(f"  imported from {pack.manifest['imported']['from']}")
         lines += [f"    {one}" for one in pack.manifest["imported"]["matched"]]
+    if pack.of_whole:
+        whole = pack.manifest["whole"]
+        lines.append(f"  a whole model: {', '.join(whole['inputs'])} -> "
+                     f"{', '.join(whole['outputs'])}")  # fmt: skip
     for name, one in pack.experiments.items():
         probes = "; ".join(t.probe.name for t in one.trials)
         outputs = sorted({n for t in one.trials for n in t.expected})

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from lstmbridge.contracts import (
 from lstmbridge.errors import UsageError
 from lstmbridge.golden.narrowed import Narrowed
 from lstmbridge.golden.pack import Pack, read, write
+from lstmbridge.golden.wholes import fitted, record_whole
+from lstmbridge.metadata import fact_as_json
 from lstmbridge.model.checks import refuse_assumptions, refuse_non_finite
 from lstmbridge.model.signature import signature_of
 from lstmbridge.verify import VerifyOptions
@@ -47,6 +50,7 @@ def record(
     options: VerifyOptions | None = None,
     states: States = States.NONE,
     sequence_length: bool = False,
+    stack_only: bool = False,
     strict: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -54,12 +58,14 @@ def record(
     """Store what the network in `source` computes, for artifacts that are fed like this.
 
     Args:
-        source: a checkpoint, as `api.inspect` takes it.
+        source: as `api.inspect` takes it. One that declares a whole model (or whose outputs
+            `hints` name) is recorded whole, under its own names.
         output: the pack's file.
         hints: what the source's names do not say.
         options: `seed`, `batch`, `steps`, `replicas` and `data` are heeded.
         states: as the artifacts have them.
         sequence_length: as the artifacts have it.
+        stack_only: of a source that declares a whole model, its stack.
         strict: a fact that is merely assumed is an error.
         force: replace an existing file.
         progress: called as the work advances.
@@ -68,17 +74,50 @@ def record(
         LstmBridgeError: any of `lstmbridge.errors`; nothing was written.
     """
     options = replace(options or VerifyOptions(), tolerance=None, require=())
+    report = progress or (lambda _what, _done, _total: None)
+    hints = hints or Hints()
+    whole = api.is_whole(source, hints, stack_only=stack_only)
+    if whole:
+        if states is not States.NONE or sequence_length:
+            raise UsageError(
+                "a whole model has the inputs of its source, and no others",
+                expected="--stack-only, or neither --states nor --sequence-length",
+                where="--states" if states is not States.NONE else "--sequence-length",
+            )
+        with api.opened(source) as here:
+            manifest, experiments = record_whole(here, hints, options, report)
+    else:
+        how = _How(states, sequence_length, stack_only, strict)
+        manifest, experiments = _record_stack(source, hints, options, how, report)
+    write(Path(output), manifest, experiments, force=force)
+    return read(output)
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """As `record` explains them."""
+
+    states: States
+    sequence_length: bool
+    stack_only: bool
+    strict: bool
+
+
+def _record_stack(
+    source: str | Path, hints: Hints, options: VerifyOptions, how: _How, report: Progress
+) -> tuple[dict[str, Any], dict[str, Experiment]]:
     found = api.inspect(source, hints)
     model = api.load(source, hints)
-    if strict:
+    if how.strict:
         refuse_assumptions(model)
     refuse_non_finite(model)
-    report = progress or (lambda _what, _done, _total: None)
     wide = ("float64",) if model.dtype == np.float64 else ()
     experiments = {}
     for precision in ("float32", "float16", *wide):
         dtype = np.dtype(precision)
-        signature = signature_of(model, dtype, states=states, sequence_length=sequence_length)
+        signature = signature_of(
+            model, dtype, states=how.states, sequence_length=how.sequence_length
+        )
         experiments[precision] = design(model, signature.inputs, precision, options, report)
     manifest = {
         "lstmbridge": __version__,
@@ -89,21 +128,18 @@ def record(
             "sha256": found.sha256,
             "part": model.name,
         },
-        "facts": {
-            name: {"value": f.value, "basis": f.basis.value, "where": f.where}
-            for name, f in model.all_facts.items()
-        },
+        "facts": {name: fact_as_json(f) for name, f in model.all_facts.items()},
         "seed": options.seed,
         "asked": {
-            "states": states.value,
-            "sequence_length": sequence_length,
+            "states": how.states.value,
+            "sequence_length": how.sequence_length,
             "batch": options.batch,
             "steps": options.steps,
             "replicas": options.replicas,
+            **({"stack_only": True} if how.stack_only else {}),
         },
     }
-    write(Path(output), manifest, experiments, force=force)
-    return read(output)
+    return manifest, experiments
 
 
 def replay(
@@ -142,6 +178,8 @@ def replay(
     used = list({id(one): one for _, one in ran if one is not None}.values())
     faults = merged([one.faults for one in used]) if used else FaultReport(0, 0)
     outcome, reasons = _conclude(results, faults, used, require, judged=golden.by_tolerance)
+    if golden.doubts and outcome is not Outcome.FAIL:
+        outcome, reasons = Outcome.INCONCLUSIVE, (*reasons, *golden.doubts)
     return Verdict(
         outcome=outcome,
         reasons=reasons,
@@ -212,9 +250,8 @@ def _run(
             return replace(judge(subject, (), progress), reason=why), None
         if pack.imported:
             subject.session = Narrowed(session, experiment)
-        trials = [
-            replace(trial, probe=_fitted(trial.probe, artifact)) for trial in experiment.trials
-        ]
+        fit = fitted if pack.of_whole else _fitted
+        trials = [replace(trial, probe=fit(trial.probe, artifact)) for trial in experiment.trials]
         return judge(subject, trials, progress), experiment
 
 

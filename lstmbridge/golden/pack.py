@@ -60,6 +60,16 @@ class Pack:
         return "imported" in self.manifest
 
     @property
+    def of_whole(self) -> bool:
+        """Whether it is a whole model's, under the names of its source."""
+        return "whole" in self.manifest
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why some of a whole model's outputs prove nothing."""
+        return tuple(map(str, self.manifest["whole"]["doubts"])) if self.of_whole else ()
+
+    @property
     def by_tolerance(self) -> float | None:
         """The tolerance that its importer set, having no source; None: a noise floor judges."""
         said = self.manifest["imported"]["tolerance"] if self.imported else None
@@ -155,7 +165,7 @@ def _array(content: bytes) -> Array:
     size = dtype.itemsize
     for axis in shape:
         size *= axis
-    if dtype.kind not in "iuf" or size != len(body) or min(shape, default=0) < 0:
+    if dtype.kind not in "iufb" or size != len(body) or min(shape, default=0) < 0:
         raise ValueError("an array's header does not fit its bytes")
     flat = np.frombuffer(body, dtype)
     return flat.reshape(shape, order="F" if fortran else "C")
@@ -209,7 +219,7 @@ def _parsed(sha256: str, manifest: dict[str, Any], entries: dict[str, Array]) ->
                 }
                 for kind in ("feed/", "expected/", "allowed/")
             )
-            _check_trial(feeds, expected, allowed)
+            _check_trial(feeds, expected, allowed, of_whole="whole" in manifest)
             trials.append(
                 Trial(
                     Probe(str(probe["name"]), feeds),
@@ -228,19 +238,27 @@ def _parsed(sha256: str, manifest: dict[str, Any], entries: dict[str, Array]) ->
         for name, f in manifest["facts"].items()
     }
     int(manifest["seed"])
+    if "whole" in manifest:
+        list(manifest["whole"]["doubts"])
     if "imported" in manifest and manifest["imported"]["tolerance"] is not None:
         float(manifest["imported"]["tolerance"])
     return Pack(sha256, manifest, experiments, facts)
 
 
 def _check_trial(
-    feeds: Mapping[str, Array], expected: Mapping[str, Array], allowed: Mapping[str, Array]
+    feeds: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    allowed: Mapping[str, Array],
+    *,
+    of_whole: bool,
 ) -> None:
+    """Refuse what no recording gives; of a whole model, rounding alone may decide some numbers."""
     if not feeds or not expected or expected.keys() != allowed.keys():
         raise ValueError("a probe lacks feeds, outputs, or what is allowed")
     for name, values in expected.items():
         limit = np.broadcast_to(allowed[name], values.shape)
-        if not (np.isfinite(values).all() and np.isfinite(limit).all() and (limit >= 0).all()):
+        bounded = not np.isnan(limit).any() if of_whole else np.isfinite(limit).all()
+        if not (np.isfinite(values).all() and bounded and (limit >= 0).all()):
             raise ValueError(f"{name} is not finite, or less than nothing is allowed")
 
 

@@ -81,6 +81,7 @@ def update(
             options=options,
             states=States(asked.get("states", _states_of(old))),
             sequence_length=bool(asked.get("sequence_length", _takes(old, "sequence_length"))),
+            stack_only=_stack_only(old, hints),
             progress=progress,
         )
         found = tuple(changes(old, new))
@@ -89,6 +90,12 @@ def update(
                 stage.path.write_bytes(fresh.read_bytes())
                 stage.commit()
     return Update(old, new, found, written=bool(found) and accept)
+
+
+def _stack_only(old: Pack, hints: Hints | None) -> bool:
+    """A stack's pack is renewed from a stack, whatever its source declares."""
+    named = hints is not None and bool(hints.inputs or hints.outputs)
+    return not old.of_whole and not named
 
 
 def _takes(pack: Pack, name: str) -> bool:
@@ -110,6 +117,7 @@ def changes(old: Pack, new: Pack) -> Iterator[str]:
     for what in ("format", "producer", "sha256", "part"):
         before, after = old.manifest["source"].get(what), new.manifest["source"].get(what)
         yield from _line(f"source {what}", before, after)
+    yield from _line("whole model", old.manifest.get("whole"), new.manifest.get("whole"))
     for name in {**old.facts, **new.facts}:
         before, after = old.facts.get(name), new.facts.get(name)
         values = [None if fact is None else fact.value for fact in (before, after)]
