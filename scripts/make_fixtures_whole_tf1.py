@@ -12,8 +12,8 @@ The environment is the one of `make_fixtures_tf1.py`. Run::
 
     tf115/bin/python scripts/make_fixtures_whole_tf1.py [case ...]
 
-Each case is a folder: ``frozen.pb``, ``expected.npz`` with what was fed and what that TensorFlow
-computed (``inputs|<name>``, ``outputs|<name>``), and ``card.json``: the tensors of both, and the
+(`make_fixtures_whole_stacks_tf1.py` writes those that are all about stacks.) Each case is a
+folder: ``frozen.pb``, ``expected.npz`` with what was fed and what that TensorFlow computed (``inputs|<name>``, ``outputs|<name>``), and ``card.json``: the tensors of both, and the
 values of placeholders that are settled for inference.
 """
 
@@ -172,13 +172,13 @@ def feed_of(name, tensor, draw):
     return draw.randint(0, 7, size=(BATCH, TIME)).astype(np.int32)
 
 
-def make(case, seed):
+def make(case, build, seed):
     folder = os.path.join(FOLDER, case)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     draw = np.random.RandomState(seed)
     with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
-        inputs, outputs, settled = CASES[case]()
+        inputs, outputs, settled = build()
         for variable in tf.compat.v1.global_variables():
             shape = variable.shape.as_list()
             session.run(variable.initializer)
@@ -196,7 +196,7 @@ def make(case, seed):
     arrays.update({"outputs|" + n: v for n, v in got.items()})
     np.savez_compressed(os.path.join(folder, "expected.npz"), **arrays)
     card = {
-        "code": " ".join(CASES[case].__doc__.split()),
+        "code": " ".join(build.__doc__.split()),
         "tensorflow": tf.__version__,
         "inputs": {n: t.name for n, t in inputs.items()},
         "outputs": {n: t.name for n, t in outputs.items()},
@@ -211,4 +211,4 @@ if __name__ == "__main__":
     order = ["classifier", "tagger", "translator", "streaming"]
     for number, name in enumerate([*order, "searcher", "labeller", "scanner"]):
         if name in (sys.argv[1:] or CASES):
-            make(name, number + 11)
+            make(name, CASES[name], number + 11)

@@ -186,8 +186,11 @@ def _pack(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _unpack(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    lead = (slice(None),) * (int(op.attrs.get("axis", 0)) % w.rank(args[0]))
-    return [w.index(args[0], (*lead, k)) for k in range(int(op.attrs["num"]))]
+    axis, count = int(op.attrs.get("axis", 0)) % w.rank(args[0]), int(op.attrs["num"])
+    length = w.numbers(w.shape(args[0]))[axis]
+    if isinstance(length, int) and length != count:
+        raise ValueError(f"{count} pieces of an axis of length {length}")
+    return [w.index(args[0], (*(slice(None),) * axis, k)) for k in range(count)]
 
 
 def _tile(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:

@@ -18,7 +18,7 @@ from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.whole import Place, Whole
 from lstmbridge.graph.words import GraphFloat64
 from lstmbridge.model.forward import forward
-from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
+from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
 
 TOLERANCE = 1e-9
 """Of the largest number in a tensor; float64 leaves about 1e-13 of room for honest rounding."""
@@ -121,33 +121,23 @@ def _sizes(tracer: Tracer, place: Place) -> Iterator[_Size]:
 def _declared(tracer: Tracer, place: Place) -> tuple[int | None, int | None]:
     plain = Tracer(tracer.network)
     shape: Shape = shape_of(plain, place.source)
+    unrolled = len(place.step_outputs) // len(place.widths) or len(place.step_sources)
     if place.step_sources:
-        batch = shape[0] if shape is not None and len(shape) == 2 else None
-        return batch, len(place.step_sources)
+        return shape[0] if shape is not None and len(shape) == 2 else None, unrolled
     if shape is None or len(shape) != 3:
-        return None, len(place.step_outputs) or None
-    return (shape[1], shape[0]) if place.time_major else (shape[0], shape[1])
+        return None, unrolled or None
+    batch, steps = shape[:2] if not place.time_major else shape[1::-1]
+    return batch, unrolled or steps
 
 
-def _compare(place: Place, got: Mapping[Tensor, Array], wanted: Mapping[str, Array]) -> str:
-    outputs = wanted[OUTPUTS]
-    pairs: list[tuple[str, Array, Array]] = []
-    for k, tensor in enumerate(place.step_outputs):
-        pairs.append(("outputs", got[tensor], outputs[:, k]))
-    for tensor in place.outputs:
-        turned = place.outputs_time_major and got[tensor].ndim == 3
-        value = got[tensor].transpose(1, 0, 2) if turned else got[tensor]
-        pairs.append(("outputs", value, outputs))
-    named = {
-        (la.name, s): la.state_name(s) for la in place.model.layers for s in la.cell.state_sizes
-    }
-    for key, tensors in place.finals.items():
-        pairs += [(f"{key[0]}'s {key[1]}", got[t], wanted[named[key]]) for t in tensors]
-    for name, value, right in pairs:
+def _compare(place: Place, got: Mapping[Tensor, Array], made: Mapping[str, Array]) -> str:
+    finals = {t: f"{key[0]}'s {key[1]}" for key, ts in place.finals.items() for t in ts}
+    for tensor, right in place.handed_on(made):
+        value, name = got[tensor], finals.get(tensor, "outputs")
         if value.shape != right.shape:
             return f"its {name} have the shape {value.shape}, the model's are {right.shape}"
         worst = float(np.max(np.abs(value - right), initial=0.0))
         # a NaN must not pass
         if not worst <= TOLERANCE * max(1.0, float(np.max(np.abs(right), initial=0.0))):
             return f"its {name} depart from the model's by {worst:.2g}"
-    return "" if pairs else "nothing reads its outputs"
+    return "" if place.gives else "nothing reads its outputs"

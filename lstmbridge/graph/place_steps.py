@@ -18,7 +18,7 @@ from lstmbridge.graph.trace import Tracer
 
 _CHOICES = frozenset({"Merge", "RefMerge", "Select", "SelectV2"})
 _PASSES = frozenset({"Identity", "RefSwitch", "Switch"})
-_FURTHEST = 64
+_MOST_AFTER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +102,31 @@ def _state(tracer: Tracer, app: Application, state: str) -> Tensor | None:
 
 
 def _furthest(tracer: Tracer, start: Tensor, right: Callable[[Tensor], bool]) -> Tensor:
-    """The last choice that `start` goes through and that is `right`; itself where none is."""
+    """The last of the choices that are `right`, each made of the one before; or `start`."""
+    end, following = start, _choices(tracer, start)
+    while following:
+        further = next((one for one in following if right(one)), None)
+        if further is None:
+            # a choice between one and the same is none
+            same = [one for one in following if tracer.options(one).tensors == (start,)]
+            following = [t for one in same for t in _choices(tracer, one)]
+            continue
+        end, following = further, _choices(tracer, further)
+    return end
+
+
+def _choices(tracer: Tracer, tensor: Tensor) -> list[Tensor]:
+    """What chooses between a tensor and something else, straight from it."""
     network = tracer.network
-    queue, seen, found = deque([start]), {start}, start
-    while queue and len(seen) < _FURTHEST:
+    queue, seen, found = deque([tensor]), {tensor}, dict[Tensor, None]()
+    while queue and len(seen) < _MOST_AFTER:
         for name, position in network.consumers.get(queue.popleft(), ()):
-            op = network.op(name)
-            chooses = op.kind in _CHOICES and not (op.kind.startswith("Select") and position == 0)
-            if not chooses and op.kind not in _PASSES:
-                continue
-            count = 2 if op.kind in _PASSES - {"Identity"} else 1
-            fresh = [(name, k) for k in range(count) if (name, k) not in seen]
-            seen.update(fresh)
-            queue.extend(fresh)
-            if chooses and right((name, 0)):
-                found = (name, 0)
-    return found
+            kind = network.op(name).kind
+            if kind in _CHOICES and not (kind.startswith("Select") and position == 0):
+                found[name, 0] = None
+            elif kind in _PASSES:
+                fresh = [(name, k) for k in range(1 if kind == "Identity" else 2)]
+                fresh = [one for one in fresh if one not in seen]
+                seen.update(fresh)
+                queue.extend(fresh)
+    return list(found)

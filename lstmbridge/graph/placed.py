@@ -1,23 +1,25 @@
 """Recognised stacks at their places in a whole model, each proved there by numbers.
 
 A place is one run of cells: a loop, a fused operation, a chain of unrolled steps. It goes
-forwards; where a graph reverses a sequence before and after, it does so around the place. What
-runs between a place's tensors is the graph's own, fed with random numbers, and must be what the
-model's equations give; a run for which it is not is left as it is, and said.
+forwards; where a graph reverses a sequence before and after, it does so around the place, unless
+two places are the directions of one (`place_pairs`). What runs between a place's tensors is the
+graph's own, fed with random numbers, and must be what the model's equations give; a run for which
+it is not is left as it is, and said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.graph.described import Described
-from lstmbridge.graph.evidence import Survey, survey_by
+from lstmbridge.graph.evidence import survey_by
 from lstmbridge.graph.execute import Program
 from lstmbridge.graph.findings import Query
 from lstmbridge.graph.needed import Needed, Walker
+from lstmbridge.graph.place_pairs import paired
 from lstmbridge.graph.place_proved import departure
 from lstmbridge.graph.place_tensors import fed_to, starts_of
 from lstmbridge.graph.scopes import Scopes
@@ -65,16 +67,20 @@ def places_of(whole: Whole, parts: Sequence[Recognised]) -> Whole:
     survey = survey_by(whole.program.tracer, list(cells.values()))
     needed = _walk(whole, whole.program)
     places: list[Place] = []
+    runs: dict[str, Described] = {}
     notes: list[str] = []
     for one in survey.described:
         if not any(node in needed.ops for node in one.run.nodes):
             continue
         placer = _Placer(whole, one, models, parts)
         try:
-            places.append(placer.place(_unused(one, places)))
+            place = placer.place(_unused(one, places))
         except NotRecognised as err:
             notes.append(f"{one.run.name!r} is converted operation by operation: {err.read}")
-    kept, dropped = _alone(whole, survey, places)
+        else:
+            places.append(place)
+            runs[place.name] = one
+    kept, dropped = _alone(whole, *paired(whole, places, runs))
     return replace(whole, places=tuple(kept), notes=(*whole.notes, *notes, *dropped))
 
 
@@ -108,28 +114,26 @@ def _unused(one: Described, places: Sequence[Place]) -> str:
     return name
 
 
-def _alone(whole: Whole, survey: Survey, places: Sequence[Place]) -> tuple[list[Place], list[str]]:
+def _alone(
+    whole: Whole, places: Sequence[Place], halves: Mapping[str, Sequence[Place]]
+) -> tuple[list[Place], list[str]]:
     """The places without which nothing of their runs is computed, and what of the others is."""
     kept: list[Place] = list(places)
     notes: list[str] = []
-    nodes = {p.name: n for p, n in _nodes(survey, places)}
     while True:
         walked = _beside(whole, kept)
-        bad = next((p for p in kept if nodes[p.name] & walked), None)
+        bad = next((p for p in kept if p.nodes & walked), None)
         if bad is None:
             return kept, notes
-        kept.remove(bad)
-        node = min(nodes[bad.name] & walked)
+        at = kept.index(bad)
+        kept[at : at + 1] = halves.get(bad.name, ())
+        if bad.name in halves:
+            continue
+        node = min(bad.nodes & walked)
         notes.append(
             f"{bad.name!r} is converted operation by operation: more of it is used than its "
             f"outputs and last states ({node!r})"
         )
-
-
-def _nodes(survey: Survey, places: Sequence[Place]) -> Iterator[tuple[Place, set[str]]]:
-    for place in places:
-        run = next(d for d in survey.described if place.nodes <= set(d.run.nodes))
-        yield place, set(run.run.nodes)
 
 
 def _beside(whole: Whole, places: Sequence[Place]) -> set[str]:

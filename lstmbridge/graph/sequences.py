@@ -138,22 +138,26 @@ def unwound(tracer: Tracer, tensor: Tensor) -> TimeTensor:
         op = tracer.network.op(at[0])
         if op.kind == "Transpose" and swaps_time(tracer, op):
             axis = 1 - axis
-        elif (op.kind == "ReverseV2" and _axes(tracer, op) == [axis] and reverse == "no") or (
-            op.kind == "Reverse" and _flags(tracer, op) == [axis] and reverse == "no"
-        ):
-            reverse = "full"
-        elif (
-            op.kind == "ReverseSequence"
-            and len(op.inputs) == 2
-            and op.attrs.get("seq_dim") == axis
-            and op.attrs.get("batch_dim", 0) == 1 - axis
-            and reverse == "no"
-        ):
-            reverse, lengths = "lengths", tracer.op(op.inputs[1]).name
+        elif reverse == "no" and (how := reversal(tracer, op, axis)) is not None:
+            reverse = how
+            if how == "lengths":
+                lengths = tracer.op(op.inputs[1]).name
         else:
             break
         at = tracer.resolve(op.inputs[0])
     return TimeTensor(at, axis == 0, reverse, lengths)
+
+
+def reversal(tracer: Tracer, op: Op, axis: int) -> str | None:
+    """How an operation reverses time, the first or second axis: ``full``, ``lengths`` or None."""
+    if op.kind == "ReverseV2" and _axes(tracer, op) == [axis]:
+        return "full"
+    if op.kind == "Reverse" and _flags(tracer, op) == [axis]:
+        return "full"
+    by_rows = op.kind == "ReverseSequence" and len(op.inputs) == 2
+    if by_rows and (op.attrs.get("seq_dim"), op.attrs.get("batch_dim", 0)) == (axis, 1 - axis):
+        return "lengths"
+    return None
 
 
 def swaps_time(tracer: Tracer, op: Op) -> bool:

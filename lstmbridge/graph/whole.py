@@ -7,7 +7,7 @@ where a `Place` says that a recurrent stack stands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 from lstmbridge.gates import Array
 from lstmbridge.graph.execute import MOST_STEPS, Program
 from lstmbridge.graph.network import Tensor
-from lstmbridge.model.blocks import Model
+from lstmbridge.model.blocks import Bidirectional, Model, Sequence
+from lstmbridge.model.signature import OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ class Place:
         source: the sequence it reads; (time, batch, features) where `time_major`.
         lengths: (batch,) lengths that end rows, or None.
         initial: (layer, state) -> the tensor of its initial value, (batch, width).
-        outputs: the sequence it gives, one tensor for each direction, laid out as `source`
-            unless `outputs_time_major` says otherwise.
+        outputs: the sequence it gives, one tensor for each direction; (time, batch, features)
+            where `outputs_time_major`. Empty where no tensor is all of it.
         finals: (layer, state) -> the tensors that hold its last value.
         step_sources: of unrolled steps: what each of them reads, (batch, features), in their
             order; `source` is then the first.
-        step_outputs: of unrolled steps: what each of them gives; `outputs` is then empty.
+        step_outputs: of unrolled steps: what each of them gives, direction after direction,
+            each in the order of time; `outputs` is then empty.
         nodes: the operations by which it was found.
     """
 
@@ -86,6 +88,16 @@ class Place:
     nodes: frozenset[str] = frozenset()
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """How wide the outputs of each direction are."""
+        block = self.model.root
+        while isinstance(block, Sequence):
+            block = block.blocks[-1]
+        if isinstance(block, Bidirectional):
+            return block.forward.output_size, block.backward.output_size
+        return (block.output_size,)
+
+    @property
     def takes(self) -> tuple[Tensor, ...]:
         """Every tensor that it reads."""
         lengths = () if self.lengths is None else (self.lengths,)
@@ -96,6 +108,25 @@ class Place:
         """Every tensor that it gives."""
         finals = (t for tensors in self.finals.values() for t in tensors)
         return (*self.outputs, *self.step_outputs, *finals)
+
+    def handed_on(self, made: Mapping[str, Array]) -> Iterator[tuple[Tensor, Array]]:
+        """What the model gives, at each tensor where the graph reads it.
+
+        Args:
+            made: by the model's output names, as `model.forward` gives them.
+        """
+        widths = self.widths
+        parts = np.split(made[OUTPUTS], list(np.cumsum(widths))[:-1], axis=-1)
+        steps = len(self.step_outputs) // len(widths)
+        for k, tensor in enumerate(self.step_outputs):
+            yield tensor, parts[k // steps][:, k % steps]
+        whole = parts if len(self.outputs) > 1 else [made[OUTPUTS]][: len(self.outputs)]
+        for tensor, part in zip(self.outputs, whole, strict=True):
+            yield tensor, part.transpose(1, 0, 2) if self.outputs_time_major else part
+        for layer in self.model.layers:
+            for state in layer.cell.state_sizes:
+                for tensor in self.finals.get((layer.name, state), ()):
+                    yield tensor, made[layer.state_name(state)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,13 @@ import pytest
 from lstmbridge.adapters.adapter import recognise
 from lstmbridge.graph.asked import whole_of
 from lstmbridge.graph.placed import places_of
+from lstmbridge.model.blocks import Bidirectional
 from lstmbridge.model.forward import forward
 from lstmbridge.sources import open_source
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
 PLACES = {
-    "frozen-classifier": {"bidirectional_rnn/fw/fw": 1, "bidirectional_rnn/bw/bw": 1},
+    "frozen-classifier": {"bidirectional_rnn": 2},
     "frozen-stack": {"rnn": 2},
     "frozen-translator": {"encoder/rnn": 1, "decoder/rnn": 1},
     "frozen-unrolled-text": {"rnn/rnn/multi_rnn_cell/cell_0/basic_lstm_cell": 1},
@@ -70,12 +71,7 @@ def given_by(whole, feeds, place):
     for (name, state), tensor in place.initial.items():
         own[layers[name].initial_name(state)] = fed[tensor]
     made = forward(place.model, own)
-    turned = made["outputs"].transpose(1, 0, 2)
-    values = dict.fromkeys(place.outputs, turned if place.outputs_time_major else made["outputs"])
-    values |= {t: made["outputs"][:, k] for k, t in enumerate(place.step_outputs)}
-    for (name, state), tensors in place.finals.items():
-        values |= dict.fromkeys(tensors, made[layers[name].state_name(state)])
-    return values
+    return dict(place.handed_on(made))
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -147,3 +143,49 @@ def test_a_source_without_stacks_is_handed_back(loaded):
     case = loaded("frozen-stack")
     whole = case.whole()
     assert places_of(whole, ()) is whole
+
+
+WHOLE = FOLDER.parent / "whole"
+
+
+def placed_in(case):
+    """The places of a fixture that is all about its stacks."""
+    card = json.loads((WHOLE / case / "card.json").read_text())
+    source = open_source(WHOLE / case / "frozen.pb")
+    whole = whole_of(
+        source.graph(),
+        lambda op: source.tensors[op.name].load().astype(np.float64),
+        outputs=[at.removesuffix(":0") for at in card["outputs"].values()],
+    )
+    return places_of(whole, recognise(source).parts)
+
+
+def test_two_runs_over_one_sequence_and_the_same_lengths_are_directions_of_one_place():
+    lower, upper = placed_in("both-ways").places
+    assert lower.name == "stack_bidirectional_rnn/cell_0/bidirectional_rnn"
+    for place in (lower, upper):
+        assert isinstance(place.model.root, Bidirectional)
+        assert place.lengths == ("lengths", 0)
+        assert len(place.outputs) == 2
+        assert place.widths == ({lower: 3, upper: 2}[place],) * 2
+    assert lower.source == ("frames", 0)
+
+
+def test_directions_whose_last_states_alone_are_used_give_no_sequence():
+    (place,) = placed_in("both-ways-last").places
+    assert place.outputs == ()
+    assert {layer for layer, _ in place.finals} == {"layer_fw0", "layer_bw0"}
+
+
+def test_a_run_that_begins_with_what_another_ends_with_is_no_direction_beside_it():
+    places = placed_in("both-ways-chained").places
+    assert {p.name for p in places} == {"rnn", "back/rnn"}
+
+
+@pytest.mark.parametrize("case", ["both-ways-steps", "both-ways-steps-lengths"])
+def test_unrolled_directions_give_each_step_in_the_order_of_time(case):
+    (place,) = placed_in(case).places
+    assert isinstance(place.model.root, Bidirectional)
+    assert place.source == ("frames", 0)
+    assert [layer.name for layer in place.model.layers] == ["layer_fw0", "layer_bw0"]
+    assert len(place.step_outputs) == 10

@@ -19,7 +19,7 @@ from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.trace import VARIABLES
 from lstmbridge.graph.whole import Place, Whole
-from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
+from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
 from lstmbridge.verify.faults import Fault, planted_faults
 from lstmbridge.verify.wholes.paths import operations_around
 
@@ -167,22 +167,6 @@ def _wrong_stack(whole: Whole, place: Place, fault: Fault) -> Wrong:
                     value = got[place.initial[layer.name, state]]
                     stack[layer.initial_name(state)] = value
         wrong = fault.run(stack)
-        return whole.go_on(feeds, _handed_on(place, wrong))
+        return whole.go_on(feeds, dict(place.handed_on(wrong)))
 
     return run
-
-
-def _handed_on(place: Place, outputs: Mapping[str, Array]) -> dict[tuple[str, int], Array]:
-    """What the stack gives, at the tensors where the graph reads it."""
-    sequence = outputs[OUTPUTS]
-    given = {tensor: sequence[:, k] for k, tensor in enumerate(place.step_outputs)}
-    if place.outputs:
-        if place.outputs_time_major:
-            sequence = sequence.transpose(1, 0, 2)
-        parts = np.split(sequence, len(place.outputs), axis=-1)
-        given |= dict(zip(place.outputs, parts, strict=True))
-    for layer in place.model.layers:
-        for state in layer.cell.state_sizes:
-            for tensor in place.finals.get((layer.name, state), ()):
-                given[tensor] = outputs[layer.state_name(state)]
-    return given

@@ -7,6 +7,7 @@ what the graph can be run on: guesses are tried on the reference, smallest first
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ _TRIED = (2, 3)
 _OTHER_AXIS = 4
 """Length of an unknown axis that is neither batch nor time."""
 _MOST_IDS = 1 << 16
+_MOST_PARTED = 4
+"""Of the lengths that sequences are taken apart into, so many are tried."""
 _SCALES = (1, 6, 24)
 _USUAL_BATCHES = (1, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
 """What graphs are built for that declare any batch and take one."""
@@ -149,7 +152,7 @@ def _held(whole: Whole, recipe: Recipe, seed: int) -> Recipe:
 
 
 def _declared(whole: Whole, layout: tuple[str, str]) -> Iterator[dict[str, int]]:
-    """Sizes that declared shapes may demand of the other ports, none first."""
+    """Sizes that declared shapes, or unrolled steps, may demand of the ports; none first."""
     yield {}
     found: dict[str, int] = {}
     for port in whole.inputs:
@@ -162,6 +165,14 @@ def _declared(whole: Whole, layout: tuple[str, str]) -> Iterator[dict[str, int]]
         yield {word: length}
     if len(found) > 1:
         yield found
+    parted = Counter(
+        int(op.attrs["num"])
+        for op in whole.program.tracer.network.ops.values()
+        if op.kind == "Unpack" and isinstance(op.attrs.get("num"), int)
+    )
+    for length, _ in parted.most_common(_MOST_PARTED):
+        if found.get("time") != length:
+            yield {**found, "time": length}
 
 
 def _objection(whole: Whole, recipe: Recipe, seed: int, sizes: Sizes = Sizes(*_TRIED)) -> str:

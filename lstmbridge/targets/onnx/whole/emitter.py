@@ -31,11 +31,13 @@ class Made:
 
     Attributes:
         inputs: names.
+        outputs: of the node that made it, all of them.
     """
 
     op: str
     inputs: tuple[str, ...]
     attrs: Mapping[str, Any]
+    outputs: tuple[str, ...]
 
 
 @dataclass
@@ -162,7 +164,7 @@ class Emitter:
         self._frames[level].append(helper.make_node(op, list(inputs), outputs, name=name, **attrs))
         for output in outputs:
             self._levels[output] = level
-            self.makers[output] = Made(op, tuple(inputs), attrs)
+            self.makers[output] = Made(op, tuple(inputs), attrs, tuple(outputs))
         return outputs
 
     def _called(self, op: str) -> str:

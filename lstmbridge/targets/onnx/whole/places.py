@@ -23,7 +23,6 @@ from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH, States
 from lstmbridge.targets.onnx.builder import Weight
 from lstmbridge.targets.onnx.network import Plan, plan_graph
 from lstmbridge.targets.onnx.whole.values import Dims, Length, Sym, Value, dims_of
-from lstmbridge.targets.wholes import widths_of
 
 if TYPE_CHECKING:
     from lstmbridge.targets.onnx.whole.walk import Walk
@@ -78,10 +77,12 @@ class NativePlace:
         emitter.at = place.name
         self.source = fed[0]
         source = words.transpose(fed[0], _TO_BATCH_MAJOR) if place.time_major else fed[0]
+        source = self._all_steps(walk, source)
         rows, steps, _ = dims_of(source)
         inputs: dict[str, Value | str] = {INPUTS: source}
         if lengths:
-            inputs[SEQUENCE_LENGTH] = emitter.emit("Cast", [fed[1]], "int", (rows,), to=6)
+            ends = words.minimum(fed[1], np.asarray(steps)) if place.step_outputs else fed[1]
+            inputs[SEQUENCE_LENGTH] = emitter.emit("Cast", [ends], "int", (rows,), to=6)
         states = dict(zip(initial, fed[1 + len(lengths) :], strict=True))
         own = any(layer.initial for layer in place.model.layers)
         zeros = not own and all(map(_is_zeros, states.values()))
@@ -97,6 +98,16 @@ class NativePlace:
         names = _Inliner(walk, place.name, plan, inputs).run()
         self._bind(walk, names, (rows, steps))
 
+    def _all_steps(self, walk: Walk, source: Value) -> Value:
+        """The sequence; where steps are unrolled, no other length than theirs will do."""
+        place = self.place
+        count = len(place.step_outputs) // len(place.widths)
+        if not count or dims_of(source)[1] == count:
+            return source
+        rows = walk.words.numbers(walk.words.shape(source))[0]
+        fixed: Value = walk.words.reshape(source, [rows, count, place.model.input_size])
+        return fixed
+
     def _state(self, walk: Walk, value: Value | None, source: Value, width: int) -> Value:
         """An initial state for every row."""
         words = walk.words
@@ -108,10 +119,14 @@ class NativePlace:
     def _bind(self, walk: Walk, names: dict[str, str], axes: tuple[Length, Length]) -> None:
         place, words = self.place, walk.words
         guarded = walk.program.tracer.guarded
-        widths = widths_of(place.model.root)
+        widths = place.widths
         outputs: Any = Sym(names[OUTPUTS], "float", (*axes, sum(widths)))
-        for k, tensor in enumerate(place.step_outputs):
-            walk.given[guarded(tensor)] = words.index(outputs, (slice(None), k))
+        steps = len(place.step_outputs) // len(widths)
+        for k in range(steps):
+            step = words.index(outputs, (slice(None), k))
+            parts = words.split(step, widths) if len(widths) > 1 else [step]
+            for part, tensor in zip(parts, place.step_outputs[k::steps], strict=True):
+                walk.given[guarded(tensor)] = part
         if place.outputs_time_major:
             outputs = words.transpose(outputs, _TO_BATCH_MAJOR)
         pieces: Sequence[Any] = [outputs][: len(place.outputs)]

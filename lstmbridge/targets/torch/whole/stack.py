@@ -13,7 +13,6 @@ from typing import Any
 from lstmbridge.graph.whole import Place
 from lstmbridge.targets.torch import codec
 from lstmbridge.targets.torch.architecture import Architecture, states_of
-from lstmbridge.targets.wholes import widths_of
 
 PREFIX = "stack/"
 """Keys of a stack's tensors begin with this and its scope. No module's attribute has a slash."""
@@ -35,9 +34,10 @@ class Stack:
         time_major: how its sequence lies.
         lengths: whether it reads lengths, (batch,).
         initial: the states that it reads, by the modules' names, each as wide as (batch, width).
-        widths: of its output sequences, which lie side by side in the modules' output.
+        widths: of its output sequences, which lie side by side in the modules' output; of
+            unrolled steps: of its directions, where it has two.
         outputs_time_major: how they lie.
-        step_outputs: how many of its steps' outputs it gives.
+        step_outputs: how many of its steps' outputs it gives, direction after direction.
         finals: the last states that it gives, by the modules' names.
     """
 
@@ -65,8 +65,10 @@ def stack_of(place: Place, key: str, architecture: Architecture) -> Stack:
     Errors: ValueError where its outputs are not those of its directions.
     """
     layers = {layer.name: layer for layer in place.model.layers}
-    widths = tuple(widths_of(place.model.root))
-    if len(place.outputs) < 2:
+    widths = place.widths
+    if place.step_outputs:
+        widths = widths if len(widths) > 1 else ()
+    elif len(place.outputs) < 2:
         widths = (sum(widths),)[: len(place.outputs)]
     elif len(place.outputs) != len(widths):
         raise ValueError(f"{len(place.outputs)} outputs of {len(widths)} directions")

@@ -61,10 +61,13 @@ def run_stack(
     }
     call = Call(lengths, initial)
     y = module.apply_to(x, call)
-    steps = [y[:, k] for k in range(stack.step_outputs)]
     turned = y.transpose(0, 1) if stack.outputs_time_major else y
     outputs = torch.split(turned, list(stack.widths), dim=-1) if stack.widths else ()
-    return [*outputs, *steps, *(call.finals[name] for name in stack.finals)]
+    if stack.step_outputs:
+        directions = outputs or (y,)
+        count = stack.step_outputs // len(directions)
+        outputs = tuple(part[:, k] for part in directions for k in range(count))
+    return [*outputs, *(call.finals[name] for name in stack.finals)]
 
 
 def _lengths(lengths: Tensor, x: Tensor) -> Tensor | None:
