@@ -61,7 +61,7 @@ def run_stack(
     }
     call = Call(lengths, initial)
     y = module.apply_to(x, call)
-    turned = y.transpose(0, 1) if stack.outputs_time_major else y
+    turned = y.transpose(0, 1) if stack.outputs_time_major and not stack.step_outputs else y
     outputs = torch.split(turned, list(stack.widths), dim=-1) if stack.widths else ()
     if stack.step_outputs:
         directions = outputs or (y,)

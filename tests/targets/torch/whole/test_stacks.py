@@ -72,10 +72,7 @@ def ran(module, feeds):
 
 
 KINDS = {
-    "frozen-classifier": {
-        "bidirectional_rnn/fw/fw": (nn.LSTM, "native"),
-        "bidirectional_rnn/bw/bw": (nn.LSTM, "native"),
-    },
+    "frozen-classifier": {"bidirectional_rnn": (nn.LSTM, "native")},
     "frozen-stack": {"rnn": (nn.Module, "native")},
     "frozen-translator": {"encoder/rnn": (nn.LSTM, "native"), "decoder/rnn": (nn.LSTM, "native")},
     "frozen-unrolled-text": {"rnn/rnn/multi_rnn_cell/cell_0/basic_lstm_cell": (nn.LSTM, "native")},

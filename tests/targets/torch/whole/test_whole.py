@@ -120,6 +120,7 @@ def converted(case, path, **options):
 CASES = [
     *("frozen-classifier", "frozen-translator", "frozen-unrolled-text", "saved-tagger"),
     *("classifier", "tagger", "translator", "searcher", "labeller", "scanner"),
+    *("both-ways", "both-ways-time-major", "both-ways-steps", "both-ways-steps-lengths"),
 ]
 
 
