@@ -31,6 +31,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "lstmbridge.adapters": {
         "keras": "lstmbridge.adapters.keras:KerasAdapter",
         "tensorflow1": "lstmbridge.adapters:TensorFlow1Adapter",
+        "graph": "lstmbridge.adapters.by_graph:GraphAdapter",
     },
     "lstmbridge.targets": {
         "onnx": "lstmbridge.targets.onnx:OnnxTarget",

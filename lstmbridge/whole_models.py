@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lstmbridge import __version__, registry
+from lstmbridge.adapters.by_graph import GraphAdapter
 from lstmbridge.contracts import (
     Artifact,
     Conversion,
@@ -113,15 +114,27 @@ def whole_from(
 
 
 def _parts(source: Source, hints: Hints) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    """The stacks that the adapters recognise; where none is, everything goes op by op."""
+    """The stacks that the adapters recognise; where none is, everything goes op by op.
+
+    Beside those that names show, the graph's loops may compute others.
+    """
+    parts: list[Part] = []
+    warnings: list[str] = []
     for adapter in registry.adapters():
+        if parts and not isinstance(adapter, GraphAdapter):
+            continue
         try:
             answer = adapter.recognise(source, hints)
-        except (CannotExpress, FactConflict, FactMissing, NotRecognised) as error:
-            return (), (f"no stack was recognised, all is converted op by op: {error.read}",)
+        except (CannotExpress, FactConflict, FactMissing, NotRecognised, UsageError) as error:
+            if not isinstance(adapter, GraphAdapter):
+                warnings.append(f"no stack was recognised by its names: {error.read}")
+            continue
         if not isinstance(answer, NoMatch):
-            return answer.parts, answer.warnings
-    return (), ()
+            # what names could not show, the graph has
+            warnings = warnings if parts else []
+            parts += answer.parts
+            warnings += () if isinstance(adapter, GraphAdapter) else answer.warnings
+    return tuple(parts), tuple(warnings)
 
 
 def writer_of(target: Target) -> WholeTarget:

@@ -16,6 +16,7 @@ from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.runs import Stack
 from lstmbridge.graph.sequences import TimeTensor, read_sequence, unwound, written_steps
 from lstmbridge.graph.slices import MOVES, PHRASES, READS, Slice, construct_kind, slice_back
+from lstmbridge.graph.step_reads import keeps_one, sliced_step
 from lstmbridge.graph.strands import Strand
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.unrolled import UNKNOWN, Order, input_order, step_projection
@@ -39,6 +40,7 @@ class _Input:
     sequence: TimeTensor | None = None
     order: Order = UNKNOWN
     lengths: str | None = None
+    sliced: tuple[Tensor, bool] | None = None
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
 
@@ -61,12 +63,15 @@ class Described:
     Attributes:
         source: what it is fed, over time; None where that is no such tensor.
         outputs: its outputs over all steps, time-major.
+        sliced: the sequence that a loop takes its steps from by slices, and whether it is
+            time-major.
     """
 
     run: Run
     stack: Stack
     source: TimeTensor | None
     outputs: tuple[Tensor, ...]
+    sliced: tuple[Tensor, bool] | None = None
 
 
 @dataclass(eq=False)
@@ -117,7 +122,7 @@ class Describer:
             nodes=tuple(app.node for s in stack.strands for app in s.apps),
             spans=spans or (),
         )
-        return Described(run, stack, fed.sequence, out.wholes)
+        return Described(run, stack, fed.sequence, out.wholes, fed.sliced)
 
     def _input(self, stack: Stack, how: str) -> _Input:
         bottom = stack.strands[0]
@@ -172,6 +177,11 @@ class Describer:
             ahead = options[0]
             _, variable = self.tracer.network.entries[ahead]
             options = self.tracer.options(variable.following).tensors
+        width = outer_sizes(self.gluer.queries[app.layer])[0]
+        cut = sliced_step(self.tracer, options[0], width) if len(options) == 1 else None
+        if cut is not None and ahead is None:
+            sequence = _of_axis(unwound(self.tracer, cut[0]), time_major=cut[1])
+            return _Input(sequence, Order(sequence.reversed, sequence.lengths), sliced=cut)
         reads: dict[str, None] = {}
         for tensor in options:
             if self.tracer.is_zeros(tensor):
@@ -305,7 +315,11 @@ class Describer:
         residual: set[tuple[bool, tuple[int, ...]]] = set()
         others: dict[Construct, None] = {}
         masks: list[Construct] = []
+        last = False
         for write, value, wholes in written_steps(self.tracer, top.loop) if top.loop else ():
+            if keeps_one(self.tracer, write):
+                last = True
+                continue
             glue = self.gluer.explain(value, top.layer)
             if glue.cell is not None and glue.cell.node == top.apps[0].node:
                 plain.update(dict.fromkeys(wholes))
@@ -324,7 +338,7 @@ class Describer:
             none = self._construct(
                 "output", top.apps[0], top.apps[0].output[0], "is written nowhere"
             )
-            return _Output(constructs=tuple(others), notes=() if others else (none,))
+            return _Output(constructs=tuple(others), notes=() if others or last else (none,))
         if len(residual) > 1:
             masks.append(
                 self._construct(
@@ -359,6 +373,15 @@ class Describer:
         if not detail:
             return []
         return [self._construct("masking", top.apps[0], options.choices[0], detail)]
+
+
+def _of_axis(found: TimeTensor, *, time_major: bool) -> TimeTensor:
+    """What is found in front of a tensor that is time-major, or in front of one that is not."""
+    if time_major:
+        return found
+    if found.reversed != "no":
+        return TimeTensor(found.tensor, not found.time_major, "unknown")
+    return TimeTensor(found.tensor, not found.time_major, "no")
 
 
 def _terms(glue: Glue) -> int:

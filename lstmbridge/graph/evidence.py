@@ -16,6 +16,7 @@ from lstmbridge.graph.findings import (
     Query,
 )
 from lstmbridge.graph.form_proven import FormProver
+from lstmbridge.graph.found import FoundQuery, cells_found
 from lstmbridge.graph.glue import Gluer
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.joined import joined
@@ -76,7 +77,9 @@ def survey_of(graph: Graph, cells: Sequence[Query]) -> Survey:
 
 def survey_by(tracer: Tracer, cells: Sequence[Query]) -> Survey:
     """As `survey_of`; nothing is seen through tensors at which `tracer` stops."""
-    evidence = {query.layer: _cell(tracer, query) for query in cells}
+    named = [query for query in cells if not isinstance(query, FoundQuery)]
+    evidence = {query.layer: _cell(tracer, query) for query in named}
+    evidence |= _found(tracer, cells, list(evidence.values()))
     applications = [a for cell in evidence.values() for a in cell.applications]
     by_label = {query.layer: query for query in cells}
     gluer = Gluer(tracer, applications, by_label)
@@ -89,6 +92,29 @@ def survey_by(tracer: Tracer, cells: Sequence[Query]) -> Survey:
         for d, run in zip(described, runs, strict=True)
     )
     return Survey(tracer, gluer, evidence, both)
+
+
+def _found(
+    tracer: Tracer, cells: Sequence[Query], named: Sequence[CellEvidence]
+) -> dict[str, CellEvidence]:
+    """Cells that were found by what they compute, where no name has led to them."""
+    queries = [query for query in cells if isinstance(query, FoundQuery)]
+    if not queries:
+        return {}
+    taken = {t for cell in named for app in cell.applications for t in app.states.values()}
+    by_key = {found.query.key: found for found in cells_found(tracer).cells}
+    evidence: dict[str, CellEvidence] = {}
+    for query in queries:
+        found = by_key.get(query.key)
+        apps = () if found is None else found.applications
+        own = tuple(
+            replace(app, layer=query.layer)
+            for app in apps
+            if not taken.intersection(app.states.values())
+        )
+        facts = own[0].facts if own else None
+        evidence[query.layer] = CellEvidence(query.layer, facts, own, (), found is not None)
+    return evidence
 
 
 def _cell(tracer: Tracer, query: Query) -> CellEvidence:

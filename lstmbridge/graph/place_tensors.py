@@ -12,6 +12,7 @@ from lstmbridge.graph.network import Op, Tensor
 from lstmbridge.graph.place_steps import steps_of
 from lstmbridge.graph.sequences import read_sequence, swaps_time
 from lstmbridge.graph.slices import READS
+from lstmbridge.graph.step_reads import last_steps
 from lstmbridge.graph.strands import Strand
 from lstmbridge.graph.trace import Tracer
 
@@ -42,7 +43,7 @@ def fed_to(program: Program, one: Described) -> Fed:
     lengths = (None,) if one.run.how == "fused" else tuple(_lengths(tracer, one))
     if one.run.how == "unrolled":
         return _fed_steps(program, one, lengths)
-    source, time_major = _unturned(tracer, _taken(tracer, one))
+    source, time_major = _taken(tracer, one)
     _refuse_inside(program, [source, *one.outputs])
     finals = tuple(_exits(tracer, strand) for strand in one.stack.strands)
     whole = () if one.run.how == "fused" else finals
@@ -73,8 +74,12 @@ def _exits(tracer: Tracer, strand: Strand) -> dict[str, tuple[Tensor, ...]]:
     for state, previous in strand.apps[0].previous.items():
         at = tracer.resolve(previous)
         exits = tracer.network.entries[at][1].exits if at in tracer.network.entries else ()
-        if exits:
-            found[state] = exits
+        made = strand.apps[0].states.get(state)
+        plain = made is not None and strand.loop is not None and not strand.lengths
+        lasts = last_steps(tracer, strand.loop, made) if plain else ()
+        tensors = tuple(dict.fromkeys((*exits, *lasts)))
+        if tensors:
+            found[state] = tensors
     return found
 
 
@@ -92,11 +97,13 @@ def _refuse_inside(program: Program, tensors: Sequence[Tensor]) -> None:
             raise NotRecognised("it stands in a branch of a cond", where=tensor[0])
 
 
-def _taken(tracer: Tracer, one: Described) -> Tensor:
-    """The time-major tensor of which a run takes step after step."""
+def _taken(tracer: Tracer, one: Described) -> tuple[Tensor, bool]:
+    """The tensor of which a run takes step after step, and whether it is time-major."""
     app = one.stack.strands[0].apps[0]
     if one.run.how == "fused":
-        return app.x
+        return _unturned(tracer, app.x)
+    if one.sliced is not None:
+        return _unturned(tracer, one.sliced[0]) if one.sliced[1] else one.sliced
     ahead: Tensor | None = None
     options = tracer.options(app.x).tensors
     if len(options) == 1 and options[0] in tracer.network.entries:
@@ -114,7 +121,7 @@ def _taken(tracer: Tracer, one: Described) -> Tensor:
     whole, problem = read_sequence(tracer, reads[0], ahead)
     if whole is None:
         raise NotRecognised(f"it {problem}", where=reads[0].name)
-    return tracer.resolve(whole)
+    return _unturned(tracer, tracer.resolve(whole))
 
 
 def _unturned(tracer: Tracer, tensor: Tensor) -> tuple[Tensor, bool]:
