@@ -258,4 +258,3 @@ def _unused(name: str, taken: set[str]) -> str:
         k += 1
         found = f"{name}_{k}"
     return found
-

@@ -9,7 +9,7 @@ exact, and the same walk gives them for stand-ins (to form a hypothesis) and for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,18 @@ from lstmbridge.graph.network import Op, Tensor
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.ops_elementwise import kind_of
 from lstmbridge.graph.ops_shape import strided_index
-from lstmbridge.graph.trace import VARIABLES, Tracer, const_value
+from lstmbridge.graph.rows import (
+    Opaque,
+    Piece,
+    Row,
+    Scalar,
+    added,
+    columns_of,
+    dense,
+    scaled,
+    sum_of,
+)
+from lstmbridge.graph.trace import VARIABLES, Tracer
 
 _ADDS = frozenset({"Add", "AddV2", "AddN", "BiasAdd", "Sub"})
 _SCALES = frozenset({"Div", "Mul", "Neg", "RealDiv"})
@@ -34,79 +45,6 @@ _MOST_FIXED = 4_000
 
 Numbers = Callable[[Op], Array]
 """A variable, or a constant of more than one number -> its numbers in float64."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One number that a row was multiplied by (``mul``) or that was added to it (``add``)."""
-
-    how: str
-    number: float
-    node: str
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Columns side by side, as an affine function of rows.
-
-    Attributes:
-        parts: tensor (batch, n) -> what it is multiplied by: (n, width) a matrix, (n,) a
-            diagonal, None: itself.
-        base: (width,), added; None where nothing is.
-        scalars: what is done to all of it afterwards, first the first.
-        width: None where it is not known: of a single tensor that is no product.
-    """
-
-    parts: Mapping[Tensor, Array | None]
-    base: Array | None = None
-    scalars: tuple[Scalar, ...] = ()
-    width: int | None = None
-
-    @property
-    def is_product(self) -> bool:
-        """Whether a matrix has a part in it."""
-        return any(matrix is not None and matrix.ndim == 2 for matrix in self.parts.values())
-
-    def settled(self) -> Piece:
-        """The same with the scalars worked into its numbers."""
-        parts, base = dict(self.parts), self.base
-        for one in self.scalars:
-            if one.how == "mul":
-                parts = {t: _times(m, one.number, self.width) for t, m in parts.items()}
-                base = None if base is None else base * one.number
-            else:
-                zeros = np.zeros(self.width or 1)
-                base = (zeros if base is None else base) + one.number
-        return Piece(parts, base, (), self.width)
-
-    def columns(self, start: int, stop: int) -> Piece:
-        """Some of its columns; its width must be known."""
-        width = self.width or 0
-        if (start, stop) == (0, width):
-            return self
-        parts = {t: _dense(m, width)[:, start:stop] for t, m in self.parts.items()}
-        base = None if self.base is None else self.base[start:stop]
-        return Piece(parts, base, self.scalars, stop - start)
-
-
-Row = tuple[Piece, ...]
-"""Pieces side by side."""
-
-
-def _dense(matrix: Array | None, width: int) -> Array:
-    if matrix is None:
-        return np.eye(width)
-    return np.diag(matrix) if matrix.ndim == 1 else matrix
-
-
-def _times(matrix: Array | None, number: float, width: int | None) -> Array | None:
-    if matrix is None:
-        return np.full(width or 1, number)
-    return matrix * number
-
-
-class _Opaque(Exception):
-    """An operation that makes something else of rows than an affine function. Never leaves."""
 
 
 @dataclass(eq=False)
@@ -220,7 +158,7 @@ class Affine:
             if op.kind in _CUTS:
                 return self._cut(op, at[1])
             return self._sum(op) if op.kind in _ADDS else self._scaled(op)
-        except _Opaque:
+        except Opaque:
             return itself
 
     def _product(self, op: Op) -> Piece:
@@ -228,9 +166,9 @@ class Affine:
         weights = self.fixed(second)
         turned = bool(op.attrs.get("transpose_b") or op.attrs.get("adj_y"))
         if op.attrs.get("transpose_a") or op.attrs.get("adj_x") or weights is None:
-            raise _Opaque
+            raise Opaque
         if weights.ndim != 2 or first not in self._rows:
-            raise _Opaque
+            raise Opaque
         weights = weights.T if turned else weights
         row = self._of_width(self._rows[first], weights.shape[0])
         total = Piece({}, None, (), weights.shape[1])
@@ -239,10 +177,10 @@ class Affine:
             rows = weights[start : start + (piece.width or 0)]
             start += piece.width or 0
             own = piece.settled()
-            parts = {t: rows if m is None else _dense(m, len(rows)) @ rows for t, m in
+            parts = {t: rows if m is None else dense(m, len(rows)) @ rows for t, m in
                      own.parts.items()}  # fmt: skip
             base = None if own.base is None else own.base @ rows
-            total = _added(total, Piece(parts, base, (), weights.shape[1]))
+            total = added(total, Piece(parts, base, (), weights.shape[1]))
         return total
 
     def _of_width(self, row: Row, width: int) -> Row:
@@ -250,7 +188,7 @@ class Affine:
         unknown = [k for k, piece in enumerate(row) if piece.width is None]
         known = sum(piece.width or 0 for piece in row)
         if len(unknown) > 1 or known > width or (known != width) != bool(unknown):
-            raise _Opaque
+            raise Opaque
         for k in unknown:
             piece = replace(row[k], width=width - known)
             for tensor, matrix in piece.parts.items():
@@ -263,11 +201,11 @@ class Affine:
         rows = op.inputs[:-1] if op.kind == "ConcatV2" else op.inputs[1:]
         axis = self.fixed(op.inputs[-1] if op.kind == "ConcatV2" else op.inputs[0])
         if axis is None or axis.size != 1 or int(axis.ravel()[0]) not in {1, -1}:
-            raise _Opaque
+            raise Opaque
         found: list[Piece] = []
         for tensor in rows:
             if self._is_fixed(self.tracer.resolve(tensor)):
-                raise _Opaque
+                raise Opaque
             found += self._rows[self.tracer.resolve(tensor)]
         return tuple(found)
 
@@ -275,30 +213,30 @@ class Affine:
         position = {"Split": 1}.get(op.kind, 0)
         row = self._rows.get(self.tracer.resolve(op.inputs[position]))
         if row is None or any(piece.width is None for piece in row):
-            raise _Opaque
+            raise Opaque
         span = self._span(op, output, sum(piece.width or 0 for piece in row))
-        return _columns(row, *span)
+        return columns_of(row, *span)
 
     def _span(self, op: Op, output: int, total: int) -> tuple[int, int]:
-        """(start, stop) of the columns that a cut takes. Errors: _Opaque."""
+        """(start, stop) of the columns that a cut takes. Errors: Opaque."""
         numbers = [self.fixed(t) for k, t in enumerate(op.inputs)
                    if k != {"Split": 1}.get(op.kind, 0)]  # fmt: skip
         if any(n is None for n in numbers):
-            raise _Opaque
+            raise Opaque
         lists = [[int(v) for v in np.ravel(n)] for n in numbers if n is not None]
         if op.kind == "Split":
             count = op.attrs.get("num_split")
             if lists[0] not in ([1], [-1]) or not isinstance(count, int) or total % count:
-                raise _Opaque
+                raise Opaque
             return output * (total // count), (output + 1) * (total // count)
         if op.kind == "SplitV":
             sizes = [total - sum(n for n in lists[0] if n >= 0) if n < 0 else n for n in lists[0]]
             if lists[1] not in ([1], [-1]) or sum(sizes) != total:
-                raise _Opaque
+                raise Opaque
             return sum(sizes[:output]), sum(sizes[: output + 1])
         if op.kind == "Slice":
             if len(lists[0]) != 2 or lists[0][0] != 0 or lists[1][0] != -1:
-                raise _Opaque
+                raise Opaque
             start, size = lists[0][1], lists[1][1]
             return start, total if size < 0 else start + size
         return _strided(op, lists, total)
@@ -311,23 +249,23 @@ class Affine:
             if self._is_fixed(at):
                 continue
             row = self._rows[at]
-            row = row if sign > 0 else _scaled(row, Scalar("mul", -1.0, op.name))
-            total = row if total is None else _sum_of(total, row)
+            row = row if sign > 0 else scaled(row, Scalar("mul", -1.0, op.name))
+            total = row if total is None else sum_of(total, row)
         for k, tensor in enumerate(op.inputs):
             at = self.tracer.resolve(tensor)
             if total is not None and self._is_fixed(at):
                 sign = -1.0 if op.kind == "Sub" and k else 1.0
                 total = self._plus(total, at, sign)
         if total is None:
-            raise _Opaque
+            raise Opaque
         return total
 
     def _plus(self, row: Row, at: Tensor, sign: float) -> Row:
         value = self.fixed(at)
         if value is None:
-            raise _Opaque
+            raise Opaque
         if value.size == 1 and self.tracer.network.op(at[0]).kind == "Const":
-            return _scaled(row, Scalar("add", sign * float(value.ravel()[0]), at[0]))
+            return scaled(row, Scalar("add", sign * float(value.ravel()[0]), at[0]))
         flat, row = self._vector(row, value)
         start, found = 0, []
         for piece in row:
@@ -340,19 +278,19 @@ class Affine:
         return tuple(found)
 
     def _vector(self, row: Row, value: Array) -> tuple[Array, Row]:
-        """A vector of one number per column, and `row` with its width known. Errors: _Opaque."""
+        """A vector of one number per column, and `row` with its width known. Errors: Opaque."""
         if value.size != 1 and (value.ndim > 2 or (value.ndim == 2 and value.shape[0] != 1)):
-            raise _Opaque
+            raise Opaque
         if value.size == 1:
             if any(piece.width is None for piece in row):
-                raise _Opaque
+                raise Opaque
             value = np.full(sum(piece.width or 0 for piece in row), float(value.ravel()[0]))
         return value.ravel(), self._of_width(row, value.size)
 
     def _scaled(self, op: Op) -> Row:
         if op.kind == "Neg":
             row = self._rows[self.tracer.resolve(op.inputs[0])]
-            return _scaled(row, Scalar("mul", -1.0, op.name))
+            return scaled(row, Scalar("mul", -1.0, op.name))
         sides = [self.tracer.resolve(t) for t in op.inputs]
         ones = [self._is_ones(t) for t in sides]
         if op.kind == "Mul" and any(ones):
@@ -360,14 +298,14 @@ class Affine:
             return self._rows[sides[ones.index(False)] if not all(ones) else sides[0]]
         fixed = [self._is_fixed(t) for t in sides]
         if sum(fixed) != 1 or (op.kind != "Mul" and not fixed[1]):
-            raise _Opaque
+            raise Opaque
         value = self.fixed(sides[fixed.index(True)])
         row = self._rows[sides[fixed.index(False)]]
         if value is None:
-            raise _Opaque
+            raise Opaque
         value = value if op.kind == "Mul" else 1.0 / value
         if value.size == 1:
-            return _scaled(row, Scalar("mul", float(value.ravel()[0]), op.name))
+            return scaled(row, Scalar("mul", float(value.ravel()[0]), op.name))
         flat, row = self._vector(row, value)
         start, found = 0, []
         for piece in row:
@@ -377,7 +315,6 @@ class Affine:
             found.append(Piece(parts, base, (), piece.width))
             start += piece.width or 0
         return tuple(found)
-
 
     def _is_ones(self, tensor: Tensor) -> bool:
         op = self.tracer.network.op(tensor[0])
@@ -396,88 +333,18 @@ def _is_many(op: Op) -> bool:
     return floats and len(shape) > 0 and int(np.prod(shape)) > 1
 
 
-def constant_numbers(op: Op) -> Array | None:
-    """The numbers that a constant holds; None for a variable."""
-    return const_value(op) if op.kind == "Const" else None
-
-
 def _strided(op: Op, lists: Sequence[Sequence[int]], total: int) -> tuple[int, int]:
     try:
         cut: Sequence[Any] = strided_index(op, list(lists[0]), list(lists[1]), list(lists[2]))
     except (IndexError, ValueError):
-        raise _Opaque from None
+        raise Opaque from None
     if len(cut) != 2 or not all(isinstance(one, slice) for one in cut):
         # an Ellipsis stands for the rows
         if len(cut) != 2 or cut[0] is not Ellipsis or not isinstance(cut[1], slice):
-            raise _Opaque
+            raise Opaque
     elif cut[0].indices(7) != (0, 7, 1):
-        raise _Opaque
+        raise Opaque
     start, stop, step = cut[1].indices(total)
     if step != 1 or stop <= start:
-        raise _Opaque
+        raise Opaque
     return start, stop
-
-
-def _scaled(row: Row, by: Scalar) -> Row:
-    return tuple(replace(piece, scalars=(*piece.scalars, by)) for piece in row)
-
-
-def _columns(row: Row, start: int, stop: int) -> Row:
-    found, at = [], 0
-    for piece in row:
-        first, last = max(start - at, 0), min(stop - at, piece.width or 0)
-        if first < last:
-            found.append(piece.columns(first, last))
-        at += piece.width or 0
-    if not found or stop > at:
-        raise _Opaque
-    return tuple(found)
-
-
-def _sum_of(a: Row, b: Row) -> Row:
-    """Two rows of one width, added. Errors: _Opaque."""
-    if len(a) == len(b) == 1:
-        return (_added(a[0], b[0]),)
-    if any(piece.width is None for piece in (*a, *b)):
-        raise _Opaque
-    ends = [np.cumsum([piece.width or 0 for piece in row]).tolist() for row in (a, b)]
-    if ends[0][-1] != ends[1][-1]:
-        raise _Opaque
-    cuts = sorted({0, *ends[0], *ends[1]})
-    found: list[Piece] = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
-        found.append(_added(_columns(a, start, stop)[0], _columns(b, start, stop)[0]))
-    return tuple(found)
-
-
-def _added(a: Piece, b: Piece) -> Piece:
-    """Two pieces of one width, added. Scalars that were added to one of them stay what they are."""
-    width = a.width if b.width is None else b.width
-    if a.width is not None and a.width != width:
-        raise _Opaque
-    a, b = replace(a, width=width), replace(b, width=width)
-    kept = [one.scalars for one in (a, b)]
-    plain = [all(s.how == "add" for s in scalars) for scalars in kept]
-    scalars = (*kept[0], *kept[1]) if all(plain) else ()
-    if all(plain):
-        a, b = replace(a, scalars=()), replace(b, scalars=())
-    else:
-        a, b = a.settled(), b.settled()
-    parts: dict[Tensor, Array | None] = dict(a.parts)
-    for tensor, matrix in b.parts.items():
-        if tensor not in parts:
-            parts[tensor] = matrix
-            continue
-        mine = parts[tensor]
-        if width is None:
-            raise _Opaque
-        if (mine is None or mine.ndim == 1) and (matrix is None or matrix.ndim == 1):
-            ones = np.ones(width)
-            parts[tensor] = (ones if mine is None else mine) + (ones if matrix is None else matrix)
-        else:
-            parts[tensor] = _dense(mine, width) + _dense(matrix, width)
-    if a.base is None or b.base is None:
-        base = b.base if a.base is None else a.base
-    else:
-        base = a.base + b.base
-    return Piece(parts, base, scalars, width)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import GateBlocks, Weights
-from lstmbridge.graph.affine import Affine, Scalar
+from lstmbridge.graph.affine import Affine
 from lstmbridge.graph.findings import (
     Application,
     Construct,
@@ -23,6 +23,7 @@ from lstmbridge.graph.findings import (
 from lstmbridge.graph.found_recipes import recipes_of
 from lstmbridge.graph.found_weights import Recipe, StandIns, Stored
 from lstmbridge.graph.prove import shortest
+from lstmbridge.graph.rows import Scalar
 from lstmbridge.graph.step_forms import Form, FormFinder, holds, is_used
 from lstmbridge.graph.step_found import Step, StepFinder, Unlike, sample
 from lstmbridge.graph.trace import Tracer
@@ -209,7 +210,7 @@ def _found(tracer: Tracer, affine: Affine, step: Step) -> FoundCell | Construct:
     return FoundCell(query, form.kind, recipes, facts, (app,), tracer)
 
 
-def _not_built(roles: Mapping[str, Weights], facts: Mapping[str, Fact[Any]], /) -> Cell:
+def _not_built(_roles: Mapping[str, Weights], _facts: Mapping[str, Fact[Any]], /) -> Cell:
     raise NotRecognised("a cell that was found in a graph is built by `FoundCell`")
 
 

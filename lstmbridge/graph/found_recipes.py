@@ -9,9 +9,10 @@ import numpy as np
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
-from lstmbridge.graph.affine import Affine, Piece, Scalar
+from lstmbridge.graph.affine import Affine
 from lstmbridge.graph.found_weights import Recipe, recipe_of
 from lstmbridge.graph.network import Tensor
+from lstmbridge.graph.rows import Piece, Scalar
 from lstmbridge.graph.step_forms import Form, Gate
 from lstmbridge.graph.step_found import Step
 
@@ -83,7 +84,7 @@ class _Builder:
             parts = self.step.blocks[gate.block].piece.parts
             if set(parts) - {peep} - allowed:
                 return f"its gate {letter} sees more than such a cell's"
-            if peep in parts and getattr(parts[peep], "ndim", 1) != 1:
+            if peep is not None and getattr(parts.get(peep), "ndim", 1) != 1:
                 return f"its gate {letter} sees the cell state by more than a peephole"
         return ""
 

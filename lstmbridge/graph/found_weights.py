@@ -124,9 +124,7 @@ class Origin:
         return Worked(self.name(stored.name), shape, stored.dtype, make)
 
 
-def _piece_of(
-    whole: Array, numbers: Array
-) -> tuple[tuple[slice | int, ...], bool, bool] | None:
+def _piece_of(whole: Array, numbers: Array) -> tuple[tuple[slice | int, ...], bool, bool] | None:
     if not numbers.size or not 0 < whole.ndim <= 2 or numbers.ndim > whole.ndim:
         return None
     for negative in (False, True):

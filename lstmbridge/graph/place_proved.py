@@ -107,9 +107,7 @@ def _drawn(place: Place, size: _Size) -> _Drawn:
     return _Drawn(tensors, feeds)
 
 
-def _turned(
-    tracer: Tracer, place: Place, given: Mapping[Tensor, Array]
-) -> dict[Tensor, Array]:
+def _turned(tracer: Tracer, place: Place, given: Mapping[Tensor, Array]) -> dict[Tensor, Array]:
     """What a reversed sequence was before: how long it is may be asked of that."""
     found: dict[Tensor, Array] = {}
     at = place.source

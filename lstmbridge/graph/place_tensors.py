@@ -75,8 +75,8 @@ def _exits(tracer: Tracer, strand: Strand) -> dict[str, tuple[Tensor, ...]]:
         at = tracer.resolve(previous)
         exits = tracer.network.entries[at][1].exits if at in tracer.network.entries else ()
         made = strand.apps[0].states.get(state)
-        plain = made is not None and strand.loop is not None and not strand.lengths
-        lasts = last_steps(tracer, strand.loop, made) if plain else ()
+        loop = None if strand.lengths else strand.loop
+        lasts = () if loop is None or made is None else last_steps(tracer, loop, made)
         tensors = tuple(dict.fromkeys((*exits, *lasts)))
         if tensors:
             found[state] = tensors

@@ -15,13 +15,23 @@ import numpy as np
 
 from lstmbridge.arrays import ACTIVATIONS, Float64, activation
 from lstmbridge.gates import Array
-from lstmbridge.graph.affine import Scalar
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.prove import SingleConstants
+from lstmbridge.graph.rows import Scalar
 from lstmbridge.graph.step_found import Block, Sample, Step
 
 TOLERANCE = 1e-9
-_GATES = ("sigmoid", "hard_sigmoid", "tanh", "relu", "softsign", "relu6", "elu", "selu", "softplus")
+_GATES = (
+    "sigmoid",
+    "hard_sigmoid",
+    "tanh",
+    "relu",
+    "softsign",
+    "relu6",
+    "elu",
+    "selu",
+    "softplus",
+)
 _COMPLEMENTED = frozenset({"sigmoid", "hard_sigmoid"})
 """Activations with 1 - f(x) = f(-x)."""
 _SIXTH = 5.0 / 6.0
@@ -119,21 +129,20 @@ class FormFinder:
             for one in self._alike(i, f):
                 for j in self._matching(g, one.numbers, kept, new_c, limit):
                     gates = {"i": one.gate, "f": f.gate, "c": j.gate}
-                    yield from self._with_output("LSTM", tensor, gates, f, j, limit)
+                    yield from self._with_output(("LSTM", tensor, limit), gates, f, j)
         for g in rest if f.name == "sigmoid" and limit is None else ():
             for j in self._matching(g, 1.0 - f.numbers, kept, new_c):
                 gates = {"f": f.gate, "c": j.gate}
-                yield from self._with_output("CoupledLSTM", tensor, gates, f, j, limit)
+                yield from self._with_output(("CoupledLSTM", tensor, None), gates, f, j)
 
     def _with_output(
         self,
-        kind: str,
-        tensor: Tensor,
+        begun: tuple[str, Tensor, float | None],
         gates: Mapping[str, Gate],
         f: _Value,
         j: _Value,
-        limit: float | None,
     ) -> Iterator[Form]:
+        kind, tensor, limit = begun
         used = {gate.block for gate in gates.values()}
         rest = [k for k in range(len(self.step.blocks)) if k not in used]
         if len(rest) != 1:
@@ -178,7 +187,12 @@ class FormFinder:
             for r in self._alike(k, z):
                 for name, value in _activated(blocks[c] + r.numbers * blocks[hc]):
                     if _same(keep * h + (1.0 - keep) * value, new):
-                        gates = {"z": gate, "r": r.gate, "c": self._plain(c), "hc": self._plain(hc)}
+                        gates = {
+                            "z": gate,
+                            "r": r.gate,
+                            "c": self._plain(c),
+                            "hc": self._plain(hc),
+                        }
                         yield Form("GRU", gates, name, z.name, reset_after=True)
 
     def _plain(self, block: int) -> Gate:

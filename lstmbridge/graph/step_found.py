@@ -15,10 +15,11 @@ import numpy as np
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
-from lstmbridge.graph.affine import Affine, Piece, Row
+from lstmbridge.graph.affine import Affine
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.functions import ELEMENTWISE
 from lstmbridge.graph.network import Loop, LoopVariable, Tensor
+from lstmbridge.graph.rows import Piece, Row
 from lstmbridge.graph.trace import Tracer
 
 _PASSED = ELEMENTWISE | frozenset(
@@ -156,14 +157,14 @@ class StepFinder:
         self, loop: Loop, h: Tensor, made: Mapping[Tensor, Sequence[Tensor]]
     ) -> Step | Unlike | None:
         entry = next(e for e, tensors in made.items() if h in tensors)
-        first = self._frontier(h, made)
+        first = self._frontier(h)
         if first is None or not first.products:
             return None
         rows = {t: self.affine.row(t) for t in first.products}
         before = {t for row in rows.values() for t in _read(row) if self.carrier(t) == entry}
         inner = self._inner(rows, made, {entry})
         for tensor in inner:
-            behind = self._frontier(tensor, made)
+            behind = self._frontier(tensor)
             for product in () if behind is None else behind.products:
                 rows.setdefault(product, self.affine.row(product))
         before |= {t for row in rows.values() for t in _read(row) if self.carrier(t) == entry}
@@ -188,9 +189,7 @@ class StepFinder:
             tuple(inner), units, blocks, first.limits,
         )  # fmt: skip
 
-    def _odd(
-        self, before: set[Tensor], states: Sequence[Tensor], others: Sequence[Tensor]
-    ) -> str:
+    def _odd(self, before: set[Tensor], states: Sequence[Tensor], others: Sequence[Tensor]) -> str:
         if others:
             op = self.tracer.network.op(others[0][0])
             return f"the {op.kind} {op.name!r} has a part in it"
@@ -198,9 +197,7 @@ class StepFinder:
             return f"it is made of {len(states) + 1} states"
         return f"it is read in {len(before)} ways"
 
-    def _frontier(
-        self, tensor: Tensor, made: Mapping[Tensor, Sequence[Tensor]]
-    ) -> Frontier | None:
+    def _frontier(self, tensor: Tensor) -> Frontier | None:
         """What a tensor is a function of, unit by unit; None where that is too much."""
         found: tuple[dict[Tensor, None], dict[Tensor, None], dict[Tensor, None]] = ({}, {}, {})
         limits: dict[float, str] = {}
@@ -312,7 +309,6 @@ class Sample:
     new_h: Array
     new_c: Mapping[Tensor, Array]
     inner: Mapping[Tensor, Array]
-
 
     def few(self, units: int = 6) -> Sample:
         """Of the first units alone."""
