@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lstmbridge import __version__, registry
-from lstmbridge.adapters.by_graph import GraphAdapter
+from lstmbridge.adapters.by_graph import GraphAdapter, lone_cells
 from lstmbridge.contracts import (
     Artifact,
     Conversion,
@@ -118,23 +118,19 @@ def _parts(source: Source, hints: Hints) -> tuple[tuple[Part, ...], tuple[str, .
 
     Beside those that names show, the graph's loops may compute others.
     """
-    parts: list[Part] = []
-    warnings: list[str] = []
+    found = lone_cells(source, hints)
     for adapter in registry.adapters():
-        if parts and not isinstance(adapter, GraphAdapter):
+        if isinstance(adapter, GraphAdapter):
             continue
         try:
             answer = adapter.recognise(source, hints)
-        except (CannotExpress, FactConflict, FactMissing, NotRecognised, UsageError) as error:
-            if not isinstance(adapter, GraphAdapter):
-                warnings.append(f"no stack was recognised by its names: {error.read}")
-            continue
+        except (CannotExpress, FactConflict, FactMissing, NotRecognised) as error:
+            # what names do not show, the graph may
+            said = f"no stack was recognised by its names: {error.read}"
+            return found, () if found else (said,)
         if not isinstance(answer, NoMatch):
-            # what names could not show, the graph has
-            warnings = warnings if parts else []
-            parts += answer.parts
-            warnings += () if isinstance(adapter, GraphAdapter) else answer.warnings
-    return tuple(parts), tuple(warnings)
+            return (*answer.parts, *found), answer.warnings
+    return found, ()
 
 
 def writer_of(target: Target) -> WholeTarget:

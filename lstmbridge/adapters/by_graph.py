@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from lstmbridge.contracts import Hints, Ignored, NoMatch, Part, Recognition, Source
-from lstmbridge.errors import CannotExpress, UsageError
+from lstmbridge.errors import CannotExpress, NotRecognised, UsageError
 from lstmbridge.graph.evidence import Survey, survey_by
 from lstmbridge.graph.findings import Run
 from lstmbridge.graph.found import Findings, FoundCell, cells_found
@@ -53,6 +53,36 @@ class GraphAdapter:
         survey = survey_by(tracer, [cell.query for cell in findings.cells])
         builder = _Builder(source, findings, survey)
         return builder.recognition(hints)
+
+
+def lone_cells(source: Source, hints: Hints) -> tuple[Part, ...]:
+    """Every cell that the graph's loops compute, as a stack of its own: parts of whole models.
+
+    Errors: SourceUnreadable for a graph that is broken.
+    """
+    graph = None if hints.ignore_graph else source.graph()
+    if graph is None:
+        return ()
+    where = PurePath(graph.where).name
+    stored = stored_by(source.tensors)
+    parts: list[Part] = []
+    for found in cells_found(Tracer(network_of(graph))).cells:
+        try:
+            model = Model(found.query.layer, Recurrent(found.cell(stored, where)))
+        except NotRecognised:
+            # its weights are not in the source: the loop stays what it is
+            continue
+        name = model.layers[0].name
+        parts.append(
+            Part(
+                found.query.layer,
+                model,
+                {name: found.variables},
+                f"{found.kind} (found in the graph)",
+                graph_cells={name: found.query},
+            )
+        )
+    return tuple(parts)
 
 
 def _nothing(findings: Findings, tracer: Tracer) -> str:

@@ -25,7 +25,8 @@ from lstmbridge.graph.found_weights import Recipe, StandIns, Stored
 from lstmbridge.graph.prove import shortest
 from lstmbridge.graph.rows import Scalar
 from lstmbridge.graph.step_forms import Form, FormFinder, holds, is_used
-from lstmbridge.graph.step_found import Step, StepFinder, Unlike, sample
+from lstmbridge.graph.step_found import Step, StepFinder, Unlike
+from lstmbridge.graph.step_sample import sample
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.model.cells import GRU, LSTM, RNN, Cell, CoupledLSTM
 from lstmbridge.model.facts import Fact
@@ -141,7 +142,7 @@ def _labelled(cells: Sequence[FoundCell]) -> Iterator[FoundCell]:
 
 
 def _refused(node: str, why: str) -> Construct:
-    return Construct(_OWN_CELL, node, node, f"a state is handed on that is no known cell's: {why}")
+    return Construct(_OWN_CELL, node, node, f"it hands on a state that is no known cell's: {why}")
 
 
 def scope_of(variables: Sequence[str], node: str) -> str:

@@ -18,6 +18,7 @@ from lstmbridge.graph.described import Described
 from lstmbridge.graph.evidence import survey_by
 from lstmbridge.graph.execute import Program
 from lstmbridge.graph.findings import Query
+from lstmbridge.graph.found import cells_found
 from lstmbridge.graph.needed import Needed, Walker
 from lstmbridge.graph.place_pairs import paired
 from lstmbridge.graph.place_proved import departure
@@ -63,7 +64,8 @@ def places_of(whole: Whole, parts: Sequence[Recognised]) -> Whole:
     """
     cells, models = _known(parts)
     if not cells:
-        return whole
+        said = _unlike(whole)
+        return replace(whole, notes=(*whole.notes, *said)) if said else whole
     survey = survey_by(whole.program.tracer, list(cells.values()))
     needed = _walk(whole, whole.program)
     places: list[Place] = []
@@ -81,7 +83,25 @@ def places_of(whole: Whole, parts: Sequence[Recognised]) -> Whole:
             places.append(place)
             runs[place.name] = one
     kept, dropped = _alone(whole, *paired(whole, places, runs))
-    return replace(whole, places=tuple(kept), notes=(*whole.notes, *notes, *dropped))
+    notes += dropped
+    notes += _unlike(whole, [node for place in kept for node in place.nodes])
+    return replace(whole, places=tuple(kept), notes=(*whole.notes, *notes))
+
+
+def _unlike(whole: Whole, placed: Sequence[str] = ()) -> list[str]:
+    """What is said of loops that hand on a state that is no known cell's."""
+    found = cells_found(whole.program.tracer).unlike
+    if not found:
+        return []
+    needed = _walk(whole, whole.program).ops
+    loops = {loop.name for loop in whole.program.tracer.network.loops}
+    loops -= {whole.program.place((node, 0))[0] for node in placed}
+    notes: dict[str, str] = {}
+    for one in found:
+        home = whole.program.place((one.node, 0))[0]
+        if one.node in needed and home in loops:
+            notes.setdefault(home, f"{home!r} is converted operation by operation: {one.detail}")
+    return list(notes.values())
 
 
 def _known(parts: Sequence[Recognised]) -> tuple[dict[str, Query], dict[str, Layer]]:
@@ -106,12 +126,18 @@ def _unused(one: Described, places: Sequence[Place]) -> str:
     scopes = [node.split("/")[:-1] for node in one.run.nodes]
     together = [level[0] for level in zip(*scopes, strict=False) if len(set(level)) == 1]
     ends = [k for k, part in enumerate(together) if part in {"while", "cond"}]
-    base = "/".join(together[: ends[0]] if ends else together) or one.run.layers[0]
+    kept = [part for part in (together[: ends[0]] if ends else together) if not _is_call(part)]
+    base = "/".join(kept) or one.run.layers[0]
     taken, name, k = {place.name for place in places}, base, 0
     while name in taken:
         k += 1
         name = f"{base}_{k}"
     return name
+
+
+def _is_call(part: str) -> bool:
+    """Whether a part of a name is a call's that TensorFlow 2 puts around everything."""
+    return part.rstrip("_0123456789") in {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def _alone(

@@ -18,7 +18,8 @@ from lstmbridge.gates import Array
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.prove import SingleConstants
 from lstmbridge.graph.rows import Scalar
-from lstmbridge.graph.step_found import Block, Sample, Step
+from lstmbridge.graph.step_found import Block, Step
+from lstmbridge.graph.step_sample import Sample
 
 TOLERANCE = 1e-9
 _GATES = (

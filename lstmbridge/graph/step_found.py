@@ -9,14 +9,9 @@ random ones; what lies behind is given by `affine`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from lstmbridge.errors import NotRecognised
-from lstmbridge.gates import Array
 from lstmbridge.graph.affine import Affine
-from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.functions import ELEMENTWISE
 from lstmbridge.graph.network import Loop, LoopVariable, Tensor
 from lstmbridge.graph.rows import Piece, Row
@@ -36,8 +31,6 @@ _JOINS: Mapping[str, slice] = {
 }
 _MOST = 400
 _LONGEST = 8
-_ROWS = (1.0, 3.0, 0.2, 8.0, 1.0, 0.01, 2.0, 1.0, 4.0, 0.5, 1.0, 30.0)
-"""Sizes of the rows of random values: where functions differ, and far from it."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +38,13 @@ class Frontier:
     """What a tensor is a function of, unit by unit.
 
     Attributes:
-        products: the blocks' tensors.
+        products: the blocks' tensors, each with what the step itself adds to it.
         states: loop variables, or pieces of them, that are read without a product.
         others: anything else.
         limits: single numbers on the way, and their nodes.
     """
 
-    products: tuple[Tensor, ...]
+    products: Mapping[Tensor, tuple[Tensor, ...]]
     states: tuple[Tensor, ...]
     others: tuple[Tensor, ...]
     limits: Mapping[float, str]
@@ -85,6 +78,7 @@ class Step:
         inner: what is multiplied and follows from the old state (a reset state).
         blocks: all products with a part in it.
         limits: single numbers on the way.
+        plus: what the step itself adds to a block's product before it is that tensor.
     """
 
     loop: Loop
@@ -97,6 +91,7 @@ class Step:
     units: int
     blocks: tuple[Block, ...]
     limits: Mapping[float, str]
+    plus: Mapping[Tensor, tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -122,11 +117,15 @@ class StepFinder:
         """Every state of a loop that might be a cell's."""
         made = {v.entry: self._made(v) for v in loop.variables}
         made = {entry: tensors for entry, tensors in made.items() if tensors}
-        for tensors in made.values():
-            for tensor in tensors:
-                found = self._step(loop, tensor, made)
-                if found is not None:
-                    yield found
+        for entry, tensors in made.items():
+            # what carries several states side by side stays in pieces
+            width = self._width(tensors[0]) if len(tensors) == 1 else None
+            if width is not None:
+                self.affine.widths.setdefault(entry, width)
+        for tensor in dict.fromkeys(t for tensors in made.values() for t in tensors):
+            found = self._step(loop, tensor, made)
+            if found is not None:
+                yield found
 
     def _made(self, variable: LoopVariable) -> tuple[Tensor, ...]:
         """The tensors that a step makes of a loop variable: one, or several side by side."""
@@ -142,6 +141,25 @@ class StepFinder:
             return tuple(self.tracer.resolve(t) for t in op.inputs[_JOINS[op.kind]])
         return (new[0],)
 
+    def _width(self, tensor: Tensor) -> int | None:
+        """How many columns a tensor has, as far as the weights that make it say it."""
+        todo, seen = [(self.tracer.resolve(tensor), 1)], set[Tensor]()
+        while todo and len(seen) < _MOST:
+            at, shares = todo.pop(0)
+            op = self.tracer.network.op(at[0])
+            if at in seen or at in self.tracer.network.entries:
+                continue
+            seen.add(at)
+            value = self.affine.fixed(op.inputs[1]) if op.kind == "MatMul" else None
+            if value is not None and value.ndim == 2:
+                return int(value.shape[0 if op.attrs.get("transpose_b") else 1]) // shares
+            if op.kind == "Split":
+                shares *= int(op.attrs.get("num_split", 1))
+            elif op.kind not in ELEMENTWISE and op.kind not in {"AddN", "BiasAdd"}:
+                continue
+            todo.extend((self.tracer.resolve(t), shares) for t in op.inputs)
+        return None
+
     def carrier(self, tensor: Tensor) -> Tensor:
         """The tensor that a piece was cut from."""
         at = self.tracer.resolve(tensor)
@@ -156,28 +174,29 @@ class StepFinder:
     def _step(
         self, loop: Loop, h: Tensor, made: Mapping[Tensor, Sequence[Tensor]]
     ) -> Step | Unlike | None:
-        entry = next(e for e, tensors in made.items() if h in tensors)
+        entries = {entry for entry, tensors in made.items() if h in tensors}
         first = self._frontier(h)
         if first is None or not first.products:
             return None
-        rows = {t: self.affine.row(t) for t in first.products}
-        before = {t for row in rows.values() for t in _read(row) if self.carrier(t) == entry}
-        inner = self._inner(rows, made, {entry})
+        plus = dict(first.products)
+        rows = {t: self._product(t, plus[t]) for t in plus}
+        inner = self._inner(rows, made, entries)
         for tensor in inner:
             behind = self._frontier(tensor)
-            for product in () if behind is None else behind.products:
-                rows.setdefault(product, self.affine.row(product))
-        before |= {t for row in rows.values() for t in _read(row) if self.carrier(t) == entry}
+            for product, added in () if behind is None else behind.products.items():
+                plus.setdefault(product, added)
+                rows.setdefault(product, self._product(product, added))
+        read = {t for row in rows.values() for t in _multiplied(row)}
+        before = {t for t in read if self.carrier(t) in entries}
         if not before:
             return None
         states = [t for t in first.states if t not in before]
         if len(before) != 1 or len(states) > 1 or first.others:
             return Unlike(h[0], self._odd(before, states, first.others))
         h_before = before.pop()
-        seen = {h_before, *inner, *states}
-        xs = {t for row in rows.values() for t in _read(row)} - seen
         c_choices = made.get(self.carrier(states[0]), ()) if states else ()
-        xs -= set(c_choices)
+        xs = {t for row in rows.values() for t in _read(row)}
+        xs -= {h_before, *inner, *states, *c_choices}
         units = _units(rows, h_before)
         if len(xs) != 1 or not units:
             return Unlike(h[0], f"its weights are multiplied with {len(xs)} inputs")
@@ -186,7 +205,7 @@ class StepFinder:
             return Unlike(h[0], "its products are not as wide as its state")
         return Step(
             loop, h, h_before, states[0] if states else None, tuple(c_choices), xs.pop(),
-            tuple(inner), units, blocks, first.limits,
+            tuple(inner), units, blocks, first.limits, plus,
         )  # fmt: skip
 
     def _odd(self, before: set[Tensor], states: Sequence[Tensor], others: Sequence[Tensor]) -> str:
@@ -199,7 +218,8 @@ class StepFinder:
 
     def _frontier(self, tensor: Tensor) -> Frontier | None:
         """What a tensor is a function of, unit by unit; None where that is too much."""
-        found: tuple[dict[Tensor, None], dict[Tensor, None], dict[Tensor, None]] = ({}, {}, {})
+        products: dict[Tensor, tuple[Tensor, ...]] = {}
+        found: tuple[dict[Tensor, None], dict[Tensor, None]] = ({}, {})
         limits: dict[float, str] = {}
         start = self.tracer.resolve(tensor)
         todo, seen = [start], {start}
@@ -211,27 +231,41 @@ class StepFinder:
                 limits[abs(number)] = at[0]
             if op.kind == "Const" or self.affine.fixed(at) is not None:
                 continue
+            following: Sequence[Tensor] = ()
+            added = self._added(at)
             if self.carrier(at) in self.tracer.network.entries:
-                found[1][at] = None
-            elif self._is_product(at):
                 found[0][at] = None
+            elif added is not None:
+                products[at] = following = added
             elif op.kind in _PASSED and at not in self.tracer.stops:
-                fresh = [t for t in map(self.tracer.resolve, op.inputs) if t not in seen]
-                seen.update(fresh)
-                todo.extend(fresh)
+                following = op.inputs
             else:
-                found[2][at] = None
+                found[1][at] = None
+            fresh = [t for t in map(self.tracer.resolve, following) if t not in seen]
+            seen.update(fresh)
+            todo.extend(fresh)
             if len(seen) > _MOST:
                 return None
-        return Frontier(tuple(found[0]), tuple(found[1]), tuple(found[2]), limits)
+        return Frontier(products, tuple(found[0]), tuple(found[1]), limits)
 
-    def _is_product(self, tensor: Tensor) -> bool:
-        """Whether it is a sum of products, with nothing added that the step has computed."""
+    def _added(self, tensor: Tensor) -> tuple[Tensor, ...] | None:
+        """Of a sum of products: what the step has computed and adds to it; None of others."""
         row = self.affine.row(tensor)
         if not all(piece.is_product for piece in row):
-            return False
-        added = (t for piece in row for t, matrix in piece.parts.items() if matrix is None)
-        return not any(self.tracer.network.op(t[0]).kind in _PASSED for t in added)
+            return None
+        alone = (t for piece in row for t, matrix in piece.parts.items() if matrix is None)
+        added = [t for t in alone if self.tracer.network.op(t[0]).kind in _PASSED]
+        plain = [t for t in added if self.carrier(t) not in self.tracer.network.entries]
+        if plain and (len(row) > 1 or row[0].scalars):
+            return None
+        return tuple(plain)
+
+    def _product(self, tensor: Tensor, added: Sequence[Tensor]) -> Row:
+        """A sum of products without what the step adds to it."""
+        return tuple(
+            replace(piece, parts={t: m for t, m in piece.parts.items() if t not in added})
+            for piece in self.affine.row(tensor)
+        )
 
     def _inner(
         self,
@@ -281,6 +315,11 @@ def _read(row: Row) -> Iterator[Tensor]:
         yield from piece.parts
 
 
+def _multiplied(row: Row) -> Iterator[Tensor]:
+    for piece in row:
+        yield from (t for t, m in piece.parts.items() if m is not None and m.ndim == 2)
+
+
 def _units(rows: Mapping[Tensor, Row], h: Tensor) -> int:
     """How wide the state is, by the weights that it is multiplied with."""
     for row in rows.values():
@@ -289,63 +328,3 @@ def _units(rows: Mapping[Tensor, Row], h: Tensor) -> int:
             if matrix is not None:
                 return len(matrix)
     return 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A step on random numbers.
-
-    Attributes:
-        h, c: the old states, (rows, units).
-        blocks: per block, the same.
-        new_h: what becomes of them.
-        new_c: likewise, by choice.
-        inner: likewise.
-    """
-
-    h: Array
-    c: Array
-    blocks: tuple[Array, ...]
-    new_h: Array
-    new_c: Mapping[Tensor, Array]
-    inner: Mapping[Tensor, Array]
-
-    def few(self, units: int = 6) -> Sample:
-        """Of the first units alone."""
-        return Sample(
-            self.h[:, :units],
-            self.c[:, :units],
-            tuple(block[:, :units] for block in self.blocks),
-            self.new_h[:, :units],
-            {t: value[:, :units] for t, value in self.new_c.items()},
-            {t: value[:, :units] for t, value in self.inner.items()},
-        )
-
-
-def sample(tracer: Tracer, step: Step, seed: int) -> Sample:
-    """Run a step on random blocks and states. Errors: NotRecognised."""
-    draw = np.random.default_rng(seed)
-    sizes = np.asarray(_ROWS)[:, None]
-    h = draw.normal(size=(len(sizes), step.units))
-    c = draw.normal(size=h.shape) * np.minimum(sizes, 4.0)
-    given: dict[Tensor, Array] = {step.h_before: h}
-    if step.c_before is not None:
-        given[step.c_before] = c
-    drawn = [draw.normal(size=h.shape) * sizes for _ in step.blocks]
-    wide: dict[Tensor, list[Array]] = {}
-    for block, value in zip(step.blocks, drawn, strict=True):
-        wide.setdefault(block.tensor, []).append(value)
-    given.update({tensor: np.concatenate(parts, axis=1) for tensor, parts in wide.items()})
-    evaluation = Evaluation(tracer.network, tracer.resolve, given)
-    new = {t: evaluation(t) for t in (step.h, *step.inner)}
-    new_c: dict[Tensor, Array] = {}
-    for tensor in step.c_choices:
-        try:
-            value = evaluation(tensor)
-        except NotRecognised:
-            continue
-        if value.shape == h.shape:
-            new_c[tensor] = value
-    if any(value.shape != h.shape for value in new.values()):
-        raise NotRecognised("its states differ in shape", where=step.h[0])
-    return Sample(h, c, tuple(drawn), new.pop(step.h), new_c, new)

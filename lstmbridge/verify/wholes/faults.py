@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.gates import Array
+from lstmbridge.graph.found_weights import exactly
 from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.trace import VARIABLES
@@ -143,7 +144,8 @@ def _of_place(whole: Whole, place: Place) -> Iterator[WholeFault]:
     fed = [INPUTS, *(layer.initial_name(s) for layer in place.model.layers
                      for s in layer.cell.state_sizes)]  # fmt: skip
     fed += [SEQUENCE_LENGTH] if place.lengths is not None else []
-    for fault in planted_faults(place.model, fed):
+    # numbers that were worked out are not rounded in the graph, which is the reference
+    for fault in planted_faults(exactly(place.model), fed):
         if not fault.idle:
             yield WholeFault(f"{place.name}: {fault.name}", _wrong_stack(whole, place, fault))
 
