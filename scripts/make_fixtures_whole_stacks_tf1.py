@@ -172,6 +172,19 @@ def unrolled_inner():
     return {"frames": frames}, {"logits": logits, "middle": tf.identity(middle, name="middle")}, {}
 
 
+def unrolled_fixed():
+    """Unrolled GRUs that begin with the zeros of a batch of 3: constants."""
+    frames = placeholder(tf.float32, [3, TIME, 4], "frames")
+    cells = rnn_cell.MultiRNNCell([rnn_cell.GRUCell(4), rnn_cell.GRUCell(4)])
+    states, outputs = cells.zero_state(3, tf.float32), []
+    for k, step in enumerate(tf.unstack(frames, axis=1)):
+        with tf.compat.v1.variable_scope("net", reuse=k > 0):
+            x, states = cells(step, states)
+        outputs.append(x)
+    logits = tf.compat.v1.layers.dense(tf.concat(outputs, 1), 3, name="logits")
+    return {"frames": frames}, {"logits": logits, "last": tf.identity(states[0], name="last")}, {}
+
+
 CASES = [
     both_ways,
     both_ways_time_major,
@@ -184,6 +197,7 @@ CASES = [
     embedded,
     unrolled_residual,
     unrolled_inner,
+    unrolled_fixed,
 ]
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -29,6 +29,7 @@ from lstmbridge.adapters.wrapped import find_wraps
 from lstmbridge.contracts import DescribedSource, Hints, NoMatch, Recognition, Source
 from lstmbridge.errors import (
     CannotExpress,
+    FactConflict,
     FactMissing,
     LstmBridgeError,
     NotRecognised,
@@ -54,6 +55,9 @@ class TensorFlow1Adapter:
             NotRecognised: cells whose variables do not fit, or an object-based checkpoint.
             CannotExpress: cells of classes, or in wrappers, that this version does not convert.
             FactMissing, FactConflict: see `Hints`. UsageError: hints that make no sense.
+
+        Of a source that is converted whole a stack that is refused leaves the others as they
+        are: it is one of the refusals.
         """
         if isinstance(source, DescribedSource):
             return NoMatch(str(source.path), "a Keras file, no checkpoint")
@@ -70,7 +74,7 @@ class TensorFlow1Adapter:
         seen = _survey(drafts, others, hints, graph)
         in_graph = {n: s for s in variables.weights.values() for n in s.in_graph}
         known = Known(hints, seen.room(hints), variables.averaged, seen.told, in_graph)
-        built = [build_part(draft, seen.names[draft.path], known) for draft in seen.good]
+        built = list(_built(seen, known, one_by_one=_is_whole(source, hints)))
         taken = {name for b in built for layer in b.part.variables.values() for name in layer}
         others = {name: s for name, s in others.items() if not taken.issuperset(s.sources)}
         refusals = tuple(
@@ -84,6 +88,26 @@ class TensorFlow1Adapter:
             refusals=refusals,
             warnings=_warnings(built, seen, others, () if hints.select else refusals, variables),
         )
+
+
+def _is_whole(source: Source, hints: Hints) -> bool:
+    """Whether the stacks are places in a whole model."""
+    return hints.select is None and (
+        source.declares_model or bool(hints.outputs) or bool(hints.inputs)
+    )
+
+
+def _built(seen: _Survey, known: Known, *, one_by_one: bool) -> Iterator[Built]:
+    """The parts; `one_by_one`: a draft that is refused becomes a problem where others are not."""
+    refused: list[LstmBridgeError] = []
+    for draft in seen.good:
+        try:
+            yield build_part(draft, seen.names[draft.path], known)
+        except (CannotExpress, FactConflict, FactMissing, NotRecognised) as error:  # noqa: PERF203
+            refused.append(error)
+            if not one_by_one or len(refused) == len(seen.good):
+                raise
+            seen.problems[draft.path] = error
 
 
 def _sites(variables: Variables, hints: Hints, graph: Graph | None) -> list[Site]:
@@ -115,7 +139,7 @@ class _Survey:
     drafts: list[Draft]
     names: Mapping[Path, str]
     around: Mapping[Path, Surroundings]
-    problems: Mapping[Path, LstmBridgeError | None]
+    problems: dict[Path, LstmBridgeError | None]
     told: Mapping[str, Testimony]
     good: list[Draft]
 

@@ -80,6 +80,7 @@ class Place:
     _sizes: set[str] = field(default_factory=set)
     _own: set[str] = field(default_factory=set)
     _labels: dict[Edge, str] = field(default_factory=dict)
+    _seen: set[Tensor] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Go forward."""
@@ -187,7 +188,7 @@ class Place:
                 self._label((op.name, position), seen[0])
             if (op.name, position) in self._labels:
                 edges[op.name, position] = self._labels[op.name, position]
-            elif self._is_given(tensor):
+            elif self._is_given(tensor) and self.tracer.resolve(tensor) not in self._seen:
                 continue
             elif position < len(block):
                 edges[op.name, position] = block[position]
@@ -247,12 +248,13 @@ class Place:
     def _mark(self, edge: Edge, name: str) -> None:
         """Label an input, or the one by which the whole is read of which it reads a piece."""
         op = self.tracer.op(self.tracer.network.op(edge[0]).inputs[edge[1]])
-        position = _PIECES[op.kind] if op.kind in self.query.pieces else None
-        if position is None:
-            self._labels[edge] = name
-        else:
+        if op.kind in self.query.pieces:
             self._own.add(op.name)
-            self._labels[op.name, position] = name
+            edge = op.name, _PIECES[op.kind]
+        self._labels[edge] = name
+        # a state may be a constant: zeros of a batch that the graph fixes
+        read = self.tracer.network.op(edge[0]).inputs[edge[1]]
+        self._seen.add(self.tracer.resolve(read))
 
     def _is_own(self, op: Op) -> bool:
         """Whether an operation belongs to the cell though it does not follow from its start.

@@ -46,6 +46,7 @@ class FakeSource:
     format: str = "fake"
     files: tuple[Path, ...] = ()
     producer: str | None = None
+    declares_model: bool = False
 
     def graph(self):
         return self.shown_graph

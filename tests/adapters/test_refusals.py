@@ -3,8 +3,9 @@
 import pytest
 
 from lstmbridge.adapters import TensorFlow1Adapter
+from lstmbridge.adapters.parts import build_part
 from lstmbridge.contracts import Hints, NoMatch
-from lstmbridge.errors import CannotExpress, NotRecognised
+from lstmbridge.errors import CannotExpress, FactConflict, NotRecognised
 
 CLASSES = [
     ("PhasedLSTMCell", "rnn/phased_lstm_cell", {"mask_gates/kernel": (8, 10), "period": (5,)}),
@@ -193,3 +194,41 @@ def test_the_front_door_raises_where_nothing_recurrent_is(see):
 def test_an_object_based_checkpoint_is_named_as_one(see):
     with pytest.raises(NotRecognised, match="object-based"):
         see({"layer_with_weights-0/cell/kernel/.ATTRIBUTES/VARIABLE_VALUE": (3, 24)})
+
+
+@pytest.fixture
+def two_of_which_one_conflicts(lstm, monkeypatch):
+    """Shapes of two stacks; no model can be built of the second."""
+
+    def build(draft, name, known):
+        if name.startswith("bad"):
+            raise FactConflict("the graph says 1.0 and you say 0.0", where=name)
+        return build_part(draft, name, known)
+
+    monkeypatch.setattr("lstmbridge.adapters.adapter.build_part", build)
+    return {**lstm("good/rnn/lstm_cell", 3, 4), **lstm("bad/rnn/lstm_cell", 3, 4)}
+
+
+@pytest.mark.parametrize("how", ["declared", "asked for"])
+def test_in_a_whole_model_a_stack_that_is_refused_leaves_the_others(
+    how, source, two_of_which_one_conflicts
+):
+    whole = source(two_of_which_one_conflicts, declares_model=how == "declared")
+    hints = Hints(outputs=() if how == "declared" else ("logits",))
+    found = TensorFlow1Adapter().recognise(whole, hints)
+    assert [part.name for part in found.parts] == ["good/rnn"]
+    assert [refusal.where for refusal in found.refusals] == ["bad/rnn"]
+    assert any("bad/rnn is not converted: the graph says 1.0" in w for w in found.warnings)
+
+
+def test_of_weights_alone_a_stack_that_is_refused_is_an_error(see, two_of_which_one_conflicts):
+    with pytest.raises(FactConflict, match="you say 0"):
+        see(two_of_which_one_conflicts)
+
+
+def test_in_a_whole_model_whose_stacks_are_all_refused_the_refusal_is_an_error(
+    source, two_of_which_one_conflicts
+):
+    bad = {k: v for k, v in two_of_which_one_conflicts.items() if k.startswith("bad")}
+    with pytest.raises(FactConflict):
+        TensorFlow1Adapter().recognise(source(bad, declares_model=True), Hints())

@@ -23,6 +23,7 @@ NODES = {
     "both-ways-steps-lengths": {"LSTM": 1},
     "both-ways-time-major": {"GRU": 1},
     # the second run begins with what the first ends with: they are no directions of one layer
+    "unrolled-fixed": {"GRU": 2},
     "both-ways-chained": {"GRU": 2, "ReverseSequence": 2},
 }
 
