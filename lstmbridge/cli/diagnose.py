@@ -40,13 +40,17 @@ from lstmbridge.verify.options import VerifyOptions
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--runtimes", metavar="A,B", default="", help="Run B on the first that is here.")
 @click.option("--tolerance", type=float, help="Absolute difference to allow.")
+@click.option(
+    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+)
 @opt.source_options
 @opt.output_options
 def diagnose(a: Path, b: Path | None, **rest: Any) -> None:
     """Say why B differs from A: what its outputs and its weights give away.
 
     A is what is right: a source, or an artifact. B is an artifact of any tool: an ONNX file, or
-    a PyTorch state dict. Exit codes: 0 equal, 1 different, 3 inconclusive.
+    a PyTorch state dict. Where A declares a whole model and B has its names, all of it is
+    compared. Exit codes: 0 equal, 1 different, 3 inconclusive.
     """
     # what this reads and runs, no other command needs at the door
     from lstmbridge.diagnose import diagnose as asked
@@ -66,6 +70,7 @@ def diagnose(a: Path, b: Path | None, **rest: Any) -> None:
             tolerance=rest["tolerance"],
         ),
         runtimes=opt.names(rest["runtimes"]),
+        stack_only=rest["stack_only"],
         progress=printer.progress,
     )
     printer.say(report.text(found))

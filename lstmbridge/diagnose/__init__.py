@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstmbridge import registry
+from lstmbridge import api, registry
 from lstmbridge.contracts import (
     Account,
     Artifact,
@@ -27,6 +27,7 @@ from lstmbridge.contracts import (
     Verdict,
     WeightReport,
 )
+from lstmbridge.diagnose import wholes
 from lstmbridge.diagnose.keys import KeysRuntime, keys_artifact
 from lstmbridge.diagnose.ports import Matched, PortedRuntime, match, ported
 from lstmbridge.diagnose.recorded import (
@@ -38,13 +39,15 @@ from lstmbridge.diagnose.recorded import (
     read_arrays,
     take,
 )
-from lstmbridge.diagnose.sides import Side, open_side
+from lstmbridge.diagnose.sides import Side, is_artifact_file, open_side
 from lstmbridge.errors import NotRecognised, RuntimeUnavailable, UsageError
 from lstmbridge.gates import Array
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify import verify as compare
 from lstmbridge.verify.likeness import compare_weights
+from lstmbridge.whole_models import whole_from
 
 __all__ = ["diagnose"]
 
@@ -59,6 +62,7 @@ def diagnose(
     hints: Hints | None = None,
     options: VerifyOptions | None = None,
     runtimes: Sequence[str] = (),
+    stack_only: bool = False,
     progress: Progress | None = None,
 ) -> Diagnosis:
     """Say whether B equals A, and if not, why.
@@ -72,6 +76,8 @@ def diagnose(
         hints: what A's source does not say.
         options: seed, batch, steps, data and tolerance are heeded.
         runtimes: run B on these; by default on the first one that is here.
+        stack_only: of a source that declares a whole model, compare its stack. Without it the
+            whole model is compared where B's names are those of the whole model.
         progress: called as the work advances.
 
     Raises:
@@ -87,6 +93,9 @@ def diagnose(
             where="diagnose",
         )
     asked = _Asked(renames or {}, layout, options or VerifyOptions(), tuple(runtimes), progress)
+    of_whole = None if stack_only else _of_whole(Path(a), b, expected, hints or Hints(), asked)
+    if of_whole is not None:
+        return replace(of_whole, seconds=time.perf_counter() - start)
     right = open_side(a, hints)
     if b is None:
         assert expected is not None
@@ -105,6 +114,68 @@ class _Asked:
     options: VerifyOptions
     runtimes: tuple[str, ...]
     progress: Progress | None
+
+
+# --- a whole model -----------------------------------------------------------------------------
+
+
+def _of_whole(
+    a: Path,
+    b: str | Path | None,
+    expected: str | Path | Mapping[str, Array] | None,
+    hints: Hints,
+    asked: _Asked,
+) -> Diagnosis | None:
+    """The answer where A declares a whole model and B is called as one; else None."""
+    if is_artifact_file(a) or not api.is_whole(a, hints):
+        return None
+    with api.opened(a) as source:
+        whole, _ = whole_from(source, hints)
+        if b is None:
+            compared, side = _recorded_of_whole(whole, expected, asked)
+        else:
+            compared, side = _artifact_of_whole(whole, Path(b), asked)
+    if compared is None or side is None:
+        return None
+    sides = (Side(a, None, None, (), wholes.account_of(whole, a)), side)
+    matched = Matched((), (), compared.matched)
+    return _told(sides, compared.verdict, compared.weights, matched)
+
+
+def _artifact_of_whole(
+    whole: Whole, b: Path, asked: _Asked
+) -> tuple[wholes.Compared | None, Side | None]:
+    try:
+        artifact = api.read_artifact(b)
+    except UsageError:
+        return None, None
+    signature = artifact.signature
+    names = wholes.names_of(
+        whole,
+        [spec.name for spec in signature.inputs],
+        [spec.name for spec in signature.outputs],
+        asked.renames,
+    )
+    if names is None or not (names.inputs or wholes.is_whole_artifact(artifact)):
+        return None, None
+    runtime = _runtime(artifact, asked.runtimes)
+    compared = wholes.of_artifact(whole, artifact, runtime, names, asked.options)
+    account = Account(str(b), f"artifact for {artifact.target}, a whole model")
+    return compared, Side(b, None, artifact, (), account)
+
+
+def _recorded_of_whole(
+    whole: Whole, expected: str | Path | Mapping[str, Array] | None, asked: _Asked
+) -> tuple[wholes.Compared | None, Side | None]:
+    if expected is None:
+        return None, None
+    path = Path("recorded arrays") if isinstance(expected, Mapping) else Path(expected)
+    arrays = expected if isinstance(expected, Mapping) else read_arrays(expected)
+    names = wholes.names_of(whole, arrays, arrays, asked.renames)
+    if names is None:
+        return None, None
+    compared = wholes.of_recorded(whole, arrays, path, names, asked.options)
+    return compared, Side(path, None, None, (), Account(str(path), "recorded arrays"))
 
 
 _READERS = {"ONNX file": "ONNX", "PyTorch state dict": "PyTorch"}

@@ -15,6 +15,11 @@ _SUFFIXES = (".onnx", ".pt", ".pth", ".bin", ".safetensors", ".pt2")
 """What artifacts are called: such a file is never taken for a source."""
 
 
+def is_artifact_file(path: Path) -> bool:
+    """Whether it is called as artifacts are."""
+    return path.is_file() and path.suffix in _SUFFIXES
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
     """A or B.

@@ -54,6 +54,7 @@ def design(
     answers: list[Answer] = []
     remarks: list[str] = []
     recipe, doubt = _recipe(whole, options)
+    recipe = None if options.only_data else recipe
     probes = [] if recipe is None else [p for _, p in seeded(whole, recipe, options)]
     if options.data is not None:
         probes.append(_own(whole, specs, options))
@@ -176,14 +177,15 @@ def _departure(fault: WholeFault, trials: Sequence[Trial]) -> tuple[float, float
         except LstmBridgeError:
             continue
         ran = True
-        ratio = max(ratio, _far(wrong, trial.expected, trial.allowed))
-        floor = max(floor, _far(wrong, trial.expected, trial.floor))
+        ratio = max(ratio, far(wrong, trial.expected, trial.allowed))
+        floor = max(floor, far(wrong, trial.expected, trial.floor))
         if ratio > 5 * MARGIN:
             break
     return (ratio, floor) if ran else None
 
 
-def _far(wrong: Outputs, right: Outputs, allowed: Mapping[str, Array]) -> float:
+def far(wrong: Outputs, right: Outputs, allowed: Mapping[str, Array]) -> float:
+    """How many times what is allowed the worst number is off; infinite for another shape."""
     worst = 0.0
     for name, values in right.items():
         other = np.asarray(wrong[name])

@@ -25,6 +25,7 @@ from lstmbridge.verify.probes import NOT_PROBED
 from lstmbridge.verify.sessions import FAIL, Subject, judge, open_subject
 from lstmbridge.verify.trials import merged
 from lstmbridge.verify.wholes.facts import facts_of
+from lstmbridge.verify.wholes.likeness import like
 from lstmbridge.verify.wholes.trials import Trials, design
 
 
@@ -65,7 +66,7 @@ def verify_whole(
         precisions = [s.session.precision for s in opened if s.session is not None]
         specs = _specs(opened)
         trials = {p: design(whole, specs, p, options, report) for p in dict.fromkeys(precisions)}
-        results = [_judged(subject, trials, report) for subject in opened]
+        results = [_judged(whole, subject, trials, report) for subject in opened]
     faults = merged([one.faults for one in trials.values()] or [FaultReport(0, 0)])
     ledger = _ledger(ledgers or {})
     outcome, reasons = conclude(
@@ -108,13 +109,16 @@ def _specs(opened: Sequence[Subject]) -> tuple[TensorSpec, ...]:
     return things[0].signature.inputs if things else ()
 
 
-def _judged(subject: Subject, trials: Mapping[str, Trials], report: Progress) -> RuntimeResult:
+def _judged(
+    whole: Whole, subject: Subject, trials: Mapping[str, Trials], report: Progress
+) -> RuntimeResult:
     precision = "" if subject.session is None else subject.session.precision
     mine = trials.get(precision)
     result = judge(subject, [] if mine is None else [a.trial for a in mine.answers], report)
     if result.status != FAIL or mine is None:
         return result
-    return replace(result, diagnosis=_first(result))
+    said = [like(whole, subject.observed), _first(result)]
+    return replace(result, diagnosis="; ".join(filter(None, said)))
 
 
 def _first(result: RuntimeResult) -> str:
