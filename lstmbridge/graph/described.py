@@ -54,6 +54,7 @@ class _Output:
     wholes: tuple[Tensor, ...] = ()
     constructs: tuple[Construct, ...] = ()
     notes: tuple[Construct, ...] = ()
+    ends: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Described:
         outputs: its outputs over all steps, time-major.
         sliced: the sequence that a loop takes its steps from by slices, and whether it is
             time-major.
+        ends: of unrolled steps: each one's output, what residuals add to it included.
     """
 
     run: Run
@@ -72,6 +74,7 @@ class Described:
     source: TimeTensor | None
     outputs: tuple[Tensor, ...]
     sliced: tuple[Tensor, bool] | None = None
+    ends: tuple[Tensor, ...] = ()
 
 
 @dataclass(eq=False)
@@ -122,7 +125,7 @@ class Describer:
             nodes=tuple(app.node for s in stack.strands for app in s.apps),
             spans=spans or (),
         )
-        return Described(run, stack, fed.sequence, out.wholes, fed.sliced)
+        return Described(run, stack, fed.sequence, out.wholes, fed.sliced, out.ends)
 
     def _input(self, stack: Stack, how: str) -> _Input:
         bottom = stack.strands[0]
@@ -237,6 +240,7 @@ class Describer:
         return _Output(
             added.residual,
             added.further,
+            ends=tuple(self._added_after(a)[1] if end != app.output else a.output for a in top),
             constructs=() if found is None else (found,),
             notes=() if note is None else (note,),
         )

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lstmbridge.errors import NotRecognised
 from lstmbridge.graph.described import Described
 from lstmbridge.graph.findings import Application
 from lstmbridge.graph.network import Tensor
@@ -40,12 +39,11 @@ class Steps:
 
 
 def steps_of(tracer: Tracer, one: Described) -> Steps:
-    """What a chain of unrolled steps takes and gives. Errors: NotRecognised."""
+    """What a chain of unrolled steps takes and gives."""
     bottom, top = one.stack.strands[0].apps, one.stack.strands[-1].apps
-    if one.run.residual[-1]:
-        raise NotRecognised("a residual leaves its last layer", where=top[0].node)
     masked = any(strand.lengths for strand in one.stack.strands)
-    outputs = [_output(tracer, app) if masked else app.output for app in top]
+    pairs = zip(top, one.ends, strict=True)
+    outputs = [_output(tracer, app, end) if masked else end for app, end in pairs]
     finals = tuple(
         {
             state: last
@@ -73,17 +71,17 @@ def _unpacked(tracer: Tracer, sources: Sequence[Tensor]) -> tuple[Tensor, bool] 
     return tracer.resolve(op.inputs[0]), axis == 0
 
 
-def _output(tracer: Tracer, app: Application) -> Tensor:
-    """A step's output, or zeros that are no state."""
+def _output(tracer: Tracer, app: Application, end: Tensor) -> Tensor:
+    """A step's output, residuals included, or zeros that are no state."""
     states = {t for old in app.previous.values() for t in tracer.options(old).tensors}
 
     def right(tensor: Tensor) -> bool:
         options = tracer.options(tensor).tensors
-        rest = [t for t in options if t != app.output]
+        rest = [t for t in options if t != end]
         zeros = all(tracer.is_zeros(t) and t not in states for t in rest)
-        return app.output in options and bool(rest) and zeros
+        return end in options and bool(rest) and zeros
 
-    return _furthest(tracer, app.output, right)
+    return _furthest(tracer, end, right)
 
 
 def _state(tracer: Tracer, app: Application, state: str) -> Tensor | None:

@@ -9,7 +9,7 @@ it is not is left as it is, and said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from lstmbridge.graph.findings import Query
 from lstmbridge.graph.found import cells_found
 from lstmbridge.graph.needed import Needed, Walker
 from lstmbridge.graph.place_pairs import paired
+from lstmbridge.graph.place_pieces import pieces_of
 from lstmbridge.graph.place_proved import departure
 from lstmbridge.graph.place_tensors import fed_to, starts_of
 from lstmbridge.graph.scopes import Scopes
@@ -82,7 +83,22 @@ def places_of(whole: Whole, parts: Sequence[Recognised]) -> Whole:
         else:
             places.append(place)
             runs[place.name] = one
-    kept, dropped = _alone(whole, *paired(whole, places, runs))
+    placed, halves = paired(whole, places, runs)
+
+    def apart(place: Place, beside: Sequence[Place]) -> Sequence[Place]:
+        if place.name in halves or place.name not in runs:
+            return halves.get(place.name, ())
+        pieces = pieces_of(whole, place, runs[place.name], beside)
+        found: list[Place] = []
+        for piece in pieces:
+            placer = _Placer(whole, piece, models, parts)
+            try:
+                found.append(placer.place(_unused(piece, [*beside, *found])))
+            except NotRecognised:
+                return ()
+        return found
+
+    kept, dropped = _alone(whole, placed, apart)
     notes += dropped
     notes += _unlike(whole, [node for place in kept for node in place.nodes])
     return replace(whole, places=tuple(kept), notes=(*whole.notes, *notes))
@@ -141,9 +157,14 @@ def _is_call(part: str) -> bool:
 
 
 def _alone(
-    whole: Whole, places: Sequence[Place], halves: Mapping[str, Sequence[Place]]
+    whole: Whole,
+    places: Sequence[Place],
+    apart: Callable[[Place, Sequence[Place]], Sequence[Place]],
 ) -> tuple[list[Place], list[str]]:
-    """The places without which nothing of their runs is computed, and what of the others is."""
+    """The places without which nothing of their runs is computed, and what of the others is.
+
+    One of which more is used is taken `apart`, given those beside it.
+    """
     kept: list[Place] = list(places)
     notes: list[str] = []
     while True:
@@ -152,8 +173,9 @@ def _alone(
         if bad is None:
             return kept, notes
         at = kept.index(bad)
-        kept[at : at + 1] = halves.get(bad.name, ())
-        if bad.name in halves:
+        pieces = apart(bad, [*kept[:at], *kept[at + 1 :]])
+        kept[at : at + 1] = pieces
+        if pieces:
             continue
         node = min(bad.nodes & walked)
         notes.append(

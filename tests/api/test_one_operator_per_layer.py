@@ -22,8 +22,11 @@ NODES = {
     "both-ways-steps": {"LSTM": 1},
     "both-ways-steps-lengths": {"LSTM": 1},
     "both-ways-time-major": {"GRU": 1},
-    # the second run begins with what the first ends with: they are no directions of one layer
     "unrolled-fixed": {"GRU": 2},
+    "unrolled-residual": {"LSTM": 2},
+    # the upper layer's c in the middle is used: its steps are two nodes
+    "unrolled-inner": {"LSTM": 3},
+    # the second run begins with what the first ends with: they are no directions of one layer
     "both-ways-chained": {"GRU": 2, "ReverseSequence": 2},
 }
 
@@ -74,17 +77,27 @@ def test_each_layer_is_one_native_node_and_gives_what_tensorflow_recorded(case, 
     assert made.agrees()
 
 
-@pytest.mark.parametrize("case", ["both-ways", "both-ways-steps-lengths"])
-def test_two_directions_in_one_node_are_verified_against_the_graph(case, tmp_path):
+VERIFIED = ["both-ways", "both-ways-steps-lengths", "unrolled-inner", "unrolled-residual"]
+
+
+@pytest.mark.parametrize("case", VERIFIED)
+def test_the_nodes_are_verified_against_the_graph(case, tmp_path):
     made = Converted(case, tmp_path / "m.onnx")
     assert made.done.verdict.outcome is Outcome.PASS, made.done.verdict.reasons
     assert made.done.verdict.faults.caught > 40
-    assert any("direction" in name for name in made.done.verdict.faults.caught_names)
+    if case.startswith("both-ways"):
+        assert any("direction" in name for name in made.done.verdict.faults.caught_names)
 
 
 def test_the_directions_of_a_layer_are_side_by_side_without_being_parted_first(tmp_path):
     made = Converted("both-ways", tmp_path / "m.onnx", verification=None)
     assert "Split" not in made.kinds()
+
+
+@pytest.mark.parametrize("case", ["both-ways-steps-lengths", "unrolled-residual"])
+def test_steps_that_are_put_side_by_side_again_are_never_taken_apart(case, tmp_path):
+    kinds = Converted(case, tmp_path / "m.onnx", verification=None).kinds()
+    assert not {"Gather", "Concat", "Split", "Slice"} & set(kinds)
 
 
 def test_unrolled_steps_take_no_sequence_of_another_length(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from lstmbridge.adapters.adapter import recognise
 from lstmbridge.graph.asked import whole_of
 from lstmbridge.graph.placed import places_of
-from lstmbridge.model.blocks import Bidirectional
+from lstmbridge.model.blocks import Bidirectional, Residual, Sequence
 from lstmbridge.model.forward import forward
 from lstmbridge.sources import open_source
 
@@ -189,3 +189,35 @@ def test_unrolled_directions_give_each_step_in_the_order_of_time(case):
     assert place.source == ("frames", 0)
     assert [layer.name for layer in place.model.layers] == ["layer_fw0", "layer_bw0"]
     assert len(place.step_outputs) == 10
+
+
+def test_a_residual_that_leaves_unrolled_steps_is_part_of_the_place():
+    (place,) = placed_in("unrolled-residual").places
+    assert isinstance(place.model.root, Sequence)
+    assert isinstance(place.model.root.blocks[-1], Residual)
+    assert len(place.step_outputs) == 5
+
+
+def test_unrolled_steps_are_cut_where_a_lower_layer_or_a_state_in_the_middle_is_used():
+    places = {p.model.input_size: [] for p in placed_in("unrolled-inner").places}
+    for place in sorted(placed_in("unrolled-inner").places, key=lambda p: -len(p.step_outputs)):
+        places[place.model.input_size].append(place)
+    (lower,), upper = places[4], places[3]
+    assert len(lower.step_outputs) == 5
+    assert [len(place.step_outputs) for place in upper] == [3, 2]
+    first, second = upper
+    assert set(second.initial.values()) <= set(first.gives)
+    assert first.step_sources == lower.step_outputs[:3]
+
+
+def test_unrolled_steps_of_which_every_state_is_used_are_left_as_they_are():
+    source = open_source(WHOLE / "unrolled-inner" / "frozen.pb")
+    wanted = [f"layer1/basic_lstm_cell/Add_{k}" for k in (1, 3, 5, 7, 9)]
+    whole = whole_of(
+        source.graph(),
+        lambda op: source.tensors[op.name].load().astype(np.float64),
+        outputs=[*wanted, "middle"],
+    )
+    placed = places_of(whole, recognise(source).parts)
+    assert placed.places == ()
+    assert "more of it is used" in placed.notes[-1]

@@ -183,6 +183,13 @@ class Emitter:
             return self._syms.get(name)
         return Sym(name, KINDS[weight.dtype.kind], weight.shape)
 
+    def number(self, name: str, rank: int) -> int | None:
+        """The integer that a value is, where it is a constant of one element and this rank."""
+        weight = self.graph.weights.get(name)
+        if weight is None or weight.dtype != INT or weight.shape != (1,) * rank:
+            return None
+        return int(np.ravel(weight.build())[0])
+
     @property
     def depth(self) -> int:
         """How deep in loops nodes are being written."""

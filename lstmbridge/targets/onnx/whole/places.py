@@ -141,7 +141,9 @@ class NativePlace:
             layer: Layer = sizes[name]
             dims: Dims = (axes[0], layer.cell.state_sizes[state])
             final = Sym(names[layer.state_name(state)], "float", dims)
-            walk.given.update({guarded(tensor): final for tensor in tensors})
+            for tensor in tensors:
+                # the last step's output may be a state, and is put together with the others
+                walk.given.setdefault(guarded(tensor), final)
 
 
 def _is_zeros(value: Value) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstmbridge.targets.onnx.builder import AXES_AS_INPUT
+from lstmbridge.targets.onnx.whole.rejoined import rejoined
 from lstmbridge.targets.onnx.whole.values import (
     Dims,
     Length,
@@ -178,7 +179,7 @@ class Shapes(Elementwise):
         if all(c is not None for c in contents) and self.rank(parts[0]) == 1:
             return self.emitter.vector([one for c in contents for one in c or ()])
         axis %= self.rank(parts[0])
-        whole = self._parted(parts, axis)
+        whole = rejoined(self, parts, axis)
         if whole is not None:
             return whole
         lengths = [dims_of(part)[axis] for part in parts]
@@ -194,14 +195,6 @@ class Shapes(Elementwise):
             ]
         dims[axis] = total
         return self.emitter.emit("Concat", parts, kind_of_value(parts[0]), tuple(dims), axis=axis)
-
-    def _parted(self, parts: Sequence[Value], axis: int) -> Value | None:
-        """What was split into these very parts along this axis."""
-        names = tuple(part.name if isinstance(part, Sym) else "" for part in parts)
-        made = self.emitter.makers.get(names[0])
-        if made is None or made.op != "Split" or made.outputs != names:
-            return None
-        return self.emitter.known(made.inputs[0]) if made.attrs["axis"] == axis else None
 
     @folded
     def split(self, a: Value, sizes: Sequence[int]) -> Sequence[Value]:
