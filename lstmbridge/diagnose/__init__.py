@@ -27,7 +27,7 @@ from lstmbridge.contracts import (
     Verdict,
     WeightReport,
 )
-from lstmbridge.diagnose import wholes
+from lstmbridge.diagnose import pairs, wholes
 from lstmbridge.diagnose.keys import KeysRuntime, keys_artifact
 from lstmbridge.diagnose.ports import Matched, PortedRuntime, match, ported
 from lstmbridge.diagnose.recorded import (
@@ -40,7 +40,7 @@ from lstmbridge.diagnose.recorded import (
     take,
 )
 from lstmbridge.diagnose.sides import Side, is_artifact_file, open_side
-from lstmbridge.errors import NotRecognised, RuntimeUnavailable, UsageError
+from lstmbridge.errors import LstmBridgeError, NotRecognised, RuntimeUnavailable, UsageError
 from lstmbridge.gates import Array
 from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
@@ -127,7 +127,9 @@ def _of_whole(
     asked: _Asked,
 ) -> Diagnosis | None:
     """The answer where A declares a whole model and B is called as one; else None."""
-    if is_artifact_file(a) or not api.is_whole(a, hints):
+    if is_artifact_file(a):
+        return None if b is None else _two_artifacts(a, Path(b), asked)
+    if not api.is_whole(a, hints):
         return None
     with api.opened(a) as source:
         whole, _ = whole_from(source, hints)
@@ -140,6 +142,18 @@ def _of_whole(
     sides = (Side(a, None, None, (), wholes.account_of(whole, a)), side)
     matched = Matched((), (), compared.matched)
     return _told(sides, compared.verdict, compared.weights, matched)
+
+
+def _two_artifacts(a: Path, b: Path, asked: _Asked) -> Diagnosis | None:
+    """Of a whole model that lstmbridge wrote, and another file; else None."""
+    try:
+        one, other = api.read_artifact(a), api.read_artifact(b)
+    except LstmBridgeError:  # of another tool; what reads those says what is wrong with it
+        return None
+    if not wholes.is_whole_artifact(one):
+        return None
+    left, right = (pairs.Half(x, _runtime(x, asked.runtimes)) for x in (one, other))
+    return pairs.compare_artifacts(left, right, asked.renames, asked.options)
 
 
 def _artifact_of_whole(

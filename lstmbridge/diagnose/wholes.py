@@ -66,7 +66,17 @@ def names_of(
     said: list[str] = []
     fed = _matched([port.name for port in whole.inputs], list(inputs), renames, said)
     given = _matched([port.name for port in whole.outputs], list(outputs), renames, said)
-    return Names(fed, given, tuple(said)) if given and fed is not None else None
+    return Names(fed, given, tuple(said)) if given else None
+
+
+def pairs_of(
+    inputs: Iterable[str], outputs: Iterable[str], theirs: Signature, renames: Mapping[str, str]
+) -> Names:
+    """How an artifact's names are another's."""
+    said: list[str] = []
+    fed = _matched(list(inputs), [s.name for s in theirs.inputs], renames, said)
+    given = _matched(list(outputs), [s.name for s in theirs.outputs], renames, said)
+    return Names(fed, given, tuple(said))
 
 
 def _matched(
@@ -107,7 +117,7 @@ def of_artifact(
             advice="say which input it is: --rename THEIRS=OURS",
         )
     left, said = _narrowed(whole, names)
-    subject = replace(artifact, signature=_called(artifact.signature, names))
+    subject = replace(artifact, signature=called(artifact.signature, names))
     verdict = verify_whole(left, [(Renamed(runtime, artifact, names), subject)], options=options)
     weights = None
     writer = registry.target(artifact.target)
@@ -155,7 +165,7 @@ def _narrowed(whole: Whole, names: Names) -> tuple[Whole, list[str]]:
     return replace(whole, outputs=kept), said
 
 
-def _called(signature: Signature, names: Names) -> Signature:
+def called(signature: Signature, names: Names) -> Signature:
     """B's signature under A's names."""
     inputs = {theirs: ours for ours, theirs in names.inputs.items()}
     outputs = {theirs: ours for ours, theirs in names.outputs.items()}

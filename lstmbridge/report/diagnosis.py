@@ -41,6 +41,9 @@ def _lines(d: Diagnosis) -> Iterator[str]:
         yield f"  at worst, {difference(*shown[0])}"
     if d.faults.planted:
         yield f"  planted faults: {d.faults.caught} of {d.faults.planted} would have been caught"
+    elif d.not_run:
+        yield "  this does not cover"
+        yield from (f"    {one}" for one in d.not_run)
 
 
 def _account(letter: str, account: Account) -> Iterator[str]:

@@ -13,6 +13,10 @@ from lstmbridge import api
 from lstmbridge.contracts import Hints, Outcome
 from lstmbridge.diagnose import diagnose
 from lstmbridge.errors import FactMissing, UsageError
+from lstmbridge.gates import InMemory
+from lstmbridge.report import diagnosis as report
+from lstmbridge.targets.torch.files import Content, load, save
+from lstmbridge.verify import VerifyOptions
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 TAGGER = FIXTURES / "graphs" / "saved-tagger" / "saved_model"
@@ -147,3 +151,62 @@ def test_a_file_of_the_stack_alone_is_compared_with_the_stack(tmp_path):
 def test_stack_only_takes_b_for_the_stacks(tagger):
     with pytest.raises(FactMissing, match="what the inputs lengths carry"):
         diagnose(TAGGER, tagger, stack_only=True, renames={"words": "inputs"})
+
+
+@pytest.fixture(scope="module")
+def module(tagger):
+    """The whole model as PyTorch's tensors."""
+    path = tagger.with_name("tagger.safetensors")
+    assert api.convert(TAGGER, to="torch", output=path, verification=None).path == path
+    return path
+
+
+WITHIN = VerifyOptions(tolerance=1e-5)
+
+
+def test_two_artifacts_without_their_source_need_a_tolerance(tagger, module):
+    with pytest.raises(FactMissing, match="do not say how far rounding may lead"):
+        diagnose(tagger, module)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("turned", [False, True])
+def test_artifacts_of_two_targets_are_equal_within_a_tolerance(tagger, module, turned):
+    pair = (module, tagger) if turned else (tagger, module)
+    found = diagnose(*pair, options=WITHIN)
+    assert found.outcome is Outcome.PASS, found.reasons
+    assert set(found.outputs) == {"logits", "probabilities"}
+    assert found.comparisons > 100
+    assert (found.weights, found.faults.planted) == (None, 0)
+    assert any("planted faults" in line for line in found.not_run)
+    assert "this does not cover" in report.text(found)
+
+
+def test_an_artifact_that_was_changed_departs_in_outputs_and_stored_numbers(tagger, tmp_path):
+    bad = changed(tagger, tmp_path / "bad.onnx", lambda r: r[:, [2, 1, 0, 3]])
+    found = diagnose(tagger, bad, options=WITHIN)
+    assert found.outcome is Outcome.FAIL
+    (finding,) = found.weights.findings
+    assert finding.layers == ("rnn/layer0/R",)
+    assert finding.words == "departs in 32 of 64 numbers"
+
+
+def test_a_last_bit_of_a_stored_number_is_seen(module, tmp_path):
+    content = load(module)
+    arrays = {name: np.array(one.load()) for name, one in content.tensors.items()}
+    arrays["logits/bias"].view(np.uint8)[0] ^= 1
+    path = tmp_path / "m.safetensors"
+    save(path, Content({n: InMemory(n, a) for n, a in arrays.items()}, content.strings))
+    found = diagnose(module, path, options=WITHIN)
+    assert found.outcome is Outcome.FAIL
+    assert "agrees within --tolerance" in " ".join(found.reasons)
+
+
+def test_a_file_of_another_model_is_asked_for_its_names(tagger, tmp_path):
+    path = tmp_path / "t.onnx"
+    hints = Hints(outputs=("decoder/logits/BiasAdd",))
+    api.convert(TRANSLATOR, to="onnx", output=path, hints=hints, verification=None)
+    with pytest.raises(
+        UsageError, match="B takes source, source_length, target, which A does not"
+    ):
+        diagnose(tagger, path, options=WITHIN)
