@@ -9,6 +9,7 @@ here knows what a gate is: names, shapes and numbers leave the room as the file 
     bundle_v2   the V2 format: one index, shards of raw bytes
     slices_v1   the V1 format: messages inside tables
     checkpoint  either of them as a `Source`
+    objects     object-based checkpoints as a `Source` that lists layers
     graphs      frozen graphs and SavedModels as a `Source`
     keras       HDF5 files of Keras and ``.keras`` as a `Source`
     hdf5        datasets as lazy tensors
@@ -48,12 +49,17 @@ def open_source(path: str | Path) -> Source:
     from lstmbridge.sources.graphs import open_graph
     from lstmbridge.sources.keras import open_keras
     from lstmbridge.sources.locate import locate, not_located
+    from lstmbridge.sources.objects import ObjectSource, is_object_based
 
     path = Path(path)
     try:
         located = locate(path)
         if located is not None:
-            return CheckpointSource(located)
+            source = CheckpointSource(located)
+            if is_object_based(source.tensors) and source.graph() is None:
+                source.close()
+                return ObjectSource(located)
+            return source
         graph = open_graph(path)
         if graph is not None:
             return graph

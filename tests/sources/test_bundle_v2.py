@@ -10,6 +10,8 @@ import pytest
 
 from lstmbridge.errors import SourceUnreadable
 from lstmbridge.sources import open_source
+from lstmbridge.sources.checkpoint import CheckpointSource
+from lstmbridge.sources.locate import locate
 
 KERNEL = np.random.default_rng(1).standard_normal((7, 12)).astype(np.float32)
 DTYPES = [
@@ -25,7 +27,7 @@ def of_dtype(name):
 
 @pytest.mark.parametrize("name", ["v2-types", "v2-partitioned", "v2-object"])
 def test_numbers_are_those_that_tensorflow_was_given(real, assert_numbers, name):
-    source = open_source(real / name)
+    source = CheckpointSource(locate(real / name))
     assert source.format == "TensorFlow checkpoint V2"
     assert_numbers(source.tensors, real / name)
 
@@ -36,7 +38,8 @@ def test_no_variable_is_missed_or_made_up(real):
 
 
 def test_an_object_graph_is_listed_and_is_one_string(real):
-    tensor = open_source(real / "v2-object").tensors["_CHECKPOINTABLE_OBJECT_GRAPH"]
+    source = CheckpointSource(locate(real / "v2-object"))
+    tensor = source.tensors["_CHECKPOINTABLE_OBJECT_GRAPH"]
     assert (tensor.shape, tensor.dtype) == ((), np.dtype(object))
     assert b"kernel" in tensor.load()[()]
 

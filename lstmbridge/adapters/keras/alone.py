@@ -6,6 +6,7 @@ the stack: given by a flag, or assumed to be the default of Keras' classes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ from lstmbridge.contracts import Described, Hints, Source
 from lstmbridge.errors import CannotExpress, FactConflict, NotRecognised
 from lstmbridge.model.facts import Fact
 
+_NUMBERED = re.compile(r"(?:.*/)?layer_with_weights-(\d{1,9})(?:/.*)?")
 _KINDS: Mapping[int, str] = {4: "LSTM", 3: "GRU", 1: "SimpleRNN"}
 _OPEN = ("go_backwards", "merge_mode", "masking", "reset_after")
 """Statements that a model in the file leaves no room for."""
@@ -59,15 +61,22 @@ def layers_alone(source: Source, described: Described, context: Context) -> list
         groups = {g: in_group(names, source.tensors) for g, names in described.groups.items()}
         weighted = [g for g, names in described.groups.items() if names]
     layers: list[RecurrentLayer] = []
-    for name, before in zip(weighted, [None, *weighted], strict=False):
+    last: dict[str, str] = {}
+    for name, group in zip(weighted, [None, *weighted], strict=False):
         for k, pair in enumerate(_layers_in(groups[name])):
             label = name if not k else f"{name}/{k}"
+            # the cells of one layer feed one another; what comes next is fed by the last
+            inner = k > 0 and all("/cell/cells/" in one.place for one in pair)
+            before = last[name] if inner else last.get(group or "", group)
             below = next((layer for layer in layers if layer.name == before), None)
             made = _layer(label, pair, described, source, context)
-            fits = below is not None and below.block is not None and made.block is not None
-            chained = fits and not k and below.block.output_size == made.block.input_size  # type: ignore[union-attr]
-            same = not described.tree or _stem(before or "") == _stem(name)
-            feeds = before if chained and same else None
+            if inner:
+                same = True
+            else:
+                alike = not described.tree or _stem(group or "") == _stem(name)
+                same = alike and not k and not _is_apart(group or "", name)
+            feeds = before if same and _fits(below, made) else None
+            last[name] = label
             layers.append(
                 RecurrentLayer(
                     label, made.kind, made.kernels, feeds, made.block, made.problem,
@@ -75,6 +84,20 @@ def layers_alone(source: Source, described: Described, context: Context) -> list
                 )
             )  # fmt: skip
     return layers
+
+
+def _fits(below: RecurrentLayer | None, above: RecurrentLayer) -> bool:
+    """Whether one layer gives as many features as another takes."""
+    if below is None or below.block is None or above.block is None:
+        return False
+    return below.block.output_size == above.block.input_size
+
+
+def _is_apart(before: str, name: str) -> bool:
+    """Whether a checkpoint numbers another layer with weights between two."""
+    numbers = [_NUMBERED.fullmatch(text) for text in (before, name)]
+    first, second = (None if found is None else int(found[1]) for found in numbers)
+    return first is not None and second is not None and second != first + 1
 
 
 def _stem(name: str) -> str:
