@@ -130,6 +130,17 @@ def projected_residual():
     return {"frames": frames}, {"probs": tf.nn.softmax(outputs, name="probs")}, {}
 
 
+def projected_inner():
+    """Residuals inside of projections of the input, where the width changes."""
+    frames = placeholder(tf.float32, [None, None, 4], "frames")
+    cells = []
+    for before, units in ((4, 5), (5, 5), (5, 3)):
+        cell = rnn_cell.ResidualWrapper(rnn_cell.BasicLSTMCell(units))
+        cells.append(cell if before == units else contrib_rnn.InputProjectionWrapper(cell, units))
+    outputs, _ = rnn.dynamic_rnn(rnn_cell.MultiRNNCell(cells), frames, dtype=tf.float32)
+    return {"frames": frames}, {"probs": tf.nn.softmax(outputs, name="probs")}, {}
+
+
 def embedded():
     """Ids, embedded by a wrapper in the loop."""
     words = placeholder(tf.int32, [None, None], "words")
@@ -194,6 +205,7 @@ CASES = [
     both_ways_steps_lengths,
     wrapped,
     projected_residual,
+    projected_inner,
     embedded,
     unrolled_residual,
     unrolled_inner,

@@ -11,7 +11,7 @@ from lstmbridge.adapters.facts import Resolved, confront, resolve
 from lstmbridge.adapters.sharing import repeatable, stored_alone
 from lstmbridge.adapters.sites import Site
 from lstmbridge.adapters.stored import Stored
-from lstmbridge.adapters.testimony import Testimony
+from lstmbridge.adapters.testimony import Testimony, questions, wraps_beside
 from lstmbridge.adapters.topology import Draft
 from lstmbridge.adapters.wrappers import in_sequence
 from lstmbridge.contracts import Hints, Part, TensorRef
@@ -253,7 +253,7 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
             "layers on one set of variables, which TensorFlow 1.2 and later store the same; one "
             "layer is assumed, --layers N states it"
         )
-    in_graph = {} if told is None else _in_graph(model, shop)
+    in_graph = {} if told is None else _in_graph(model, shop, draft)
     part = Part(
         name,
         model,
@@ -265,15 +265,21 @@ def build_part(draft: Draft, name: str, known: Known) -> Built:
     return Built(part, tuple(dict.fromkeys(filter(None, doubts))))
 
 
-def _in_graph(model: Model, shop: _Workshop) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
+def _in_graph(
+    model: Model, shop: _Workshop, draft: Draft
+) -> dict[str, tuple[Query, Mapping[str, TensorRef]]]:
     """Layer name -> what a graph was asked, and the tensors of the variables it was asked by."""
     found: dict[str, tuple[Query, Mapping[str, TensorRef]]] = {}
+    around = wraps_beside(draft)
     for layer in model.layers:
         site = shop.sites[id(layer.cell)]
         if site.family is None or not (site.stored and site.sizes):
             continue
-        weights = {s.in_graph[0]: s.ref for s in site.stored.values() if len(s.in_graph) == 1}
-        found[layer.name] = (site.family.ask(site.scope, site.stored, site.sizes), weights)
+        (query,) = questions({site.scope: site}, around)
+        stored = [*site.stored.values()]
+        stored += [s for wrap in around.get(site.scope, ()) for s in wrap.stored.values()]
+        weights = {s.in_graph[0]: s.ref for s in stored if len(s.in_graph) == 1}
+        found[layer.name] = (query, weights)
     return found
 
 

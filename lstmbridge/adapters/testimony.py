@@ -89,9 +89,9 @@ def examine(graph: Graph, drafts: Sequence[Draft]) -> Mapping[str, Testimony | L
     Errors returned: FactConflict (the graph belongs to another checkpoint), CannotExpress (it
     computes something that this version does not convert, with its node).
     """
-    around = {scope: wraps for draft in drafts for scope, wraps in _around(draft).items()}
+    around = {scope: wraps for draft in drafts for scope, wraps in wraps_beside(draft).items()}
     sites = {site.scope: site for draft in drafts for site in draft.sites()}
-    evidence = gather(graph, _questions(sites, around))
+    evidence = gather(graph, questions(sites, around))
     return {draft.scope: _Examination(evidence).of(draft) for draft in drafts}
 
 
@@ -101,7 +101,7 @@ def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
     `sites` may say several things of one scope; at most one of them is so.
     """
     numbered = {f"{site.scope}#{k}": site for k, site in enumerate(sites)}
-    evidence = gather(graph, _questions(numbered, {}))
+    evidence = gather(graph, questions(numbered, {}))
     found: list[Site] = []
     taken: set[str] = set()
     for label, site in numbered.items():
@@ -112,8 +112,13 @@ def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
     return found
 
 
-def _questions(sites: Mapping[str, Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
-    """What the graph is asked, by the labels under which it is to answer."""
+def questions(sites: Mapping[str, Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
+    """What the graph is asked, by the labels under which it is to answer.
+
+    Args:
+        sites: by label.
+        around: the wrappers at the side of a cell, by the same labels.
+    """
     return [
         replace(
             site.family.ask(label, site.stored, site.sizes),
@@ -142,11 +147,11 @@ def _front(label: str, site: Site) -> Iterator[AroundQuery]:
 
 def _unasked(draft: Draft) -> Wrap | None:
     """A wrapper that is at the side of no single cell: a graph is not asked about such a one."""
-    known = {w.key for wraps in _around(draft).values() for w in wraps}
+    known = {w.key for wraps in wraps_beside(draft).values() for w in wraps}
     return next((wrap for wrap in draft.all_wraps() if wrap.key not in known), None)
 
 
-def _around(draft: Draft) -> dict[str, list[Wrap]]:
+def wraps_beside(draft: Draft) -> dict[str, list[Wrap]]:
     """Cell's scope -> the wrappers at its side, innermost first.
 
     A projection around a stack is one at the side of its first or last cell; a highway around
@@ -186,7 +191,7 @@ class _Examination:
             unasked = _unasked(draft)
             if unasked is not None:
                 raise disputes.around_a_stack(self._where, draft, unasked)
-            self._around = _around(draft)
+            self._around = wraps_beside(draft)
             for site in draft.sites():
                 self._said.options[site.scope] = self._constants(site)
             below = self._block(draft)

@@ -17,7 +17,7 @@ from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array, InMemory
 from lstmbridge.graph.evaluate import Evaluation
 from lstmbridge.graph.findings import Application, AroundQuery, Construct, Stated
-from lstmbridge.graph.gates_found import ACTIVATION_OPS
+from lstmbridge.graph.gates_found import ACTIVATION_OPS, ADDS
 from lstmbridge.graph.glue import same
 from lstmbridge.graph.network import Tensor
 from lstmbridge.graph.prove import is_sizeless
@@ -112,7 +112,7 @@ class Surrounding:
     # --- in front of the cell ---
 
     def _before(self, app: Application, sizes: _Sizes) -> Application | None:
-        """The application with x before the dense layer."""
+        """The application with x before the dense layer, and a residual behind that."""
         reader, kinds = self._reader_behind(app.x)
         if reader is None:
             return None
@@ -125,8 +125,21 @@ class Surrounding:
             if same(value, self._dense(sizes.x, sizes.weights, name)):
                 x = self.tracer.resolve(self.tracer.network.op(reader).inputs[0])
                 self._readers.add(reader)
-                return replace(app, x=x, around=(*app.around, Stated(name, node)))
+                found = replace(app, x=x, around=(*app.around, Stated(name, node)))
+                return found if self.query.linear else self._with_residual(found, app)
         return None
+
+    def _with_residual(self, found: Application, app: Application) -> Application:
+        """`found`, with a residual that adds what the dense layer gives to the cell's output."""
+        if app.within is not None:
+            return found
+        for name, position in self.tracer.uses(app.output):
+            op = self.tracer.network.op(name)
+            if op.kind in ADDS and len(op.inputs) == 2:
+                other = self.tracer.resolve(op.inputs[1 - position])
+                if other == self.tracer.resolve(app.x):
+                    return replace(found, output=(name, 0), within=Stated(True, name))
+        return found
 
     def _reader_behind(self, tensor: Tensor) -> tuple[str | None, dict[str, str]]:
         """(the product with the kernel, activations on the way with their nodes)."""

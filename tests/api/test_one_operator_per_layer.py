@@ -22,6 +22,9 @@ NODES = {
     "both-ways-steps": {"LSTM": 1},
     "both-ways-steps-lengths": {"LSTM": 1},
     "both-ways-time-major": {"GRU": 1},
+    "wrapped": {"LSTM": 2, "GRU": 1},
+    "projected-residual": {"LSTM": 3},
+    "projected-inner": {"LSTM": 3},
     "unrolled-fixed": {"GRU": 2},
     "unrolled-residual": {"LSTM": 2},
     # the upper layer's c in the middle is used: its steps are two nodes
@@ -77,7 +80,10 @@ def test_each_layer_is_one_native_node_and_gives_what_tensorflow_recorded(case, 
     assert made.agrees()
 
 
-VERIFIED = ["both-ways", "both-ways-steps-lengths", "unrolled-inner", "unrolled-residual"]
+VERIFIED = [
+    *("both-ways", "both-ways-steps-lengths", "unrolled-inner", "unrolled-residual"),
+    *("wrapped", "projected-inner"),
+]
 
 
 @pytest.mark.parametrize("case", VERIFIED)

@@ -221,3 +221,17 @@ def test_unrolled_steps_of_which_every_state_is_used_are_left_as_they_are():
     placed = places_of(whole, recognise(source).parts)
     assert placed.places == ()
     assert "more of it is used" in placed.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("case", "attached", "residuals"),
+    [
+        ("wrapped", ["Dense", "Highway", "Dense"], 0),
+        ("projected-residual", ["Dense"], 2),
+        ("projected-inner", ["Dense", "Dense"], 3),
+    ],
+)
+def test_projections_and_highways_around_cells_are_part_of_the_place(case, attached, residuals):
+    (place,) = placed_in(case).places
+    assert [type(one.block).__name__ for one in place.model.attachments] == attached
+    assert sum(isinstance(block, Residual) for block in place.model.root.blocks) == residuals
