@@ -113,12 +113,7 @@ def proven(graph: Graph, sites: Sequence[Site]) -> list[Site]:
 
 
 def questions(sites: Mapping[str, Site], around: Mapping[str, Sequence[Wrap]]) -> list[Query]:
-    """What the graph is asked, by the labels under which it is to answer.
-
-    Args:
-        sites: by label.
-        around: the wrappers at the side of a cell, by the same labels.
-    """
+    """What the graph is asked, by the labels under which it is to answer, as `around` is."""
     return [
         replace(
             site.family.ask(label, site.stored, site.sizes),
