@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from lstmbridge.errors import NotRecognised, SourceUnreadable
+from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import Array
 from lstmbridge.graph.held import constant, joins_constants
-from lstmbridge.graph.network import ADVICE, BRANCHES, Loop, LoopVariable, Op, Tensor
+from lstmbridge.graph.network import BRANCHES, Loop, LoopVariable, Op, Tensor
 from lstmbridge.graph.ops import OPS, Definition
 from lstmbridge.graph.ops_arrays import Steps
 from lstmbridge.graph.ops_lists import CONTAINERS
+from lstmbridge.graph.ordered import Sorter, Step
 from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.trace import VARIABLES, Tracer
 from lstmbridge.graph.words import GraphFloat64, Words
@@ -34,7 +35,7 @@ _DEAD: Sequence[Any] = (None,) * _MOST_OUTPUTS
 _FAILS = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 Values = dict[str, Sequence[Any] | dict[int, Any]]
-_OUTSIDE = ""
+OUTSIDE = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,16 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One operation in order: from whose scope each input comes.
+class LoopReads:
+    """What a loop needs for one of its variables.
 
     Attributes:
-        leaves: the loop variable that it is after the last step, where it is one.
-        output: which of its outputs that is.
+        variables: of the loop.
+        outside: what it reads from where it stands, by the scope that computes it.
     """
 
-    op: Op
-    args: tuple[tuple[str, Tensor], ...]
-    pivots: tuple[tuple[str, Tensor], ...]
-    leaves: tuple[Loop, LoopVariable] | None = None
-    output: int = 0
+    variables: tuple[LoopVariable, ...]
+    outside: Mapping[str, Sequence[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +86,11 @@ class Program:
     weights: Callable[[Op], Array]
     words: Words[Any] = field(default_factory=GraphFloat64)
     defines: Mapping[str, Definition] = field(default_factory=dict)
-    _orders: dict[tuple[str, frozenset[Tensor], frozenset[Tensor]], tuple[_Step, ...]] = field(
+    _orders: dict[tuple[str, frozenset[Tensor], frozenset[Tensor]], tuple[Step, ...]] = field(
         default_factory=dict, init=False
     )
     _constants: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
+    _loops: dict[Tensor, LoopReads] = field(default_factory=dict, init=False)
     _spoken: dict[str, Program] = field(default_factory=dict, init=False)
 
     @property
@@ -118,25 +117,32 @@ class Program:
         Errors: NotRecognised, naming the operation that is not defined here, or that cannot be
         computed from what is fed; SourceUnreadable for a cycle or a missing node.
         """
-        guarded = self.tracer.guarded
-        given = {guarded(tensor): value for tensor, value in fed.items()}
-        run = _Run(self, given, dict(starts or {}), most)
-        asked = list(wanted)
-        values = run.outside([t for t in asked if t not in self.tracer.network.entries])
-        for tensor in asked:
-            if tensor in self.tracer.network.entries:
-                loop, variable = self.tracer.network.entries[tensor]
-                values[tensor] = run.after(loop, variable)
-        return values
+        run = Run(self, self.guarded(fed), dict(starts or {}), most)
+        return run.values(list(wanted))
+
+    def guarded(self, fed: Mapping[Tensor, Any]) -> dict[Tensor, Any]:
+        """What is fed, at the tensors by which a run looks values up."""
+        return {self.tracer.guarded(tensor): value for tensor, value in fed.items()}
 
     def order(
-        self, scope: str, wanted: Iterable[Tensor], given: Mapping[Tensor, Array]
-    ) -> tuple[_Step, ...]:
+        self, scope: str, wanted: Iterable[Tensor], given: Iterable[Tensor]
+    ) -> tuple[Step, ...]:
         """The operations of one scope that `wanted` needs, each after what it reads."""
+        # of a frozen set this is the set itself
         key = (scope, frozenset(wanted), frozenset(given))
         if key not in self._orders:
-            self._orders[key] = tuple(_Sorter(self, scope, given).sort(key[1]))
+            self._orders[key] = tuple(Sorter(self, scope, key[2]).sort(key[1]))
         return self._orders[key]
+
+    def loop_reads(self, loop: Loop, variable: LoopVariable) -> LoopReads:
+        """What one variable of a loop needs. Errors: as `Scopes.outside`."""
+        if variable.entry not in self._loops:
+            scopes: dict[str, list[Tensor]] = {}
+            for tensor in self.scopes.outside(loop, variable):
+                scopes.setdefault(self.place(tensor)[0], []).append(tensor)
+            needed = self.scopes.needed(loop, [variable])
+            self._loops[variable.entry] = LoopReads(needed, scopes)
+        return self._loops[variable.entry]
 
     def place(self, tensor: Tensor) -> tuple[str, Tensor]:
         """(the scope that computes a tensor, the tensor itself), seen through what hands on."""
@@ -145,98 +151,46 @@ class Program:
         if entry is not None:
             return entry[0].name, at
         home = self.scopes.home(at[0])
-        return (_OUTSIDE if home is None else home.name), at
+        return (OUTSIDE if home is None else home.name), at
 
 
 @dataclass
-class _Sorter:
-    """Sorts the operations of one scope; without recursion, however deep the graph."""
+class Run:
+    """One run: what is given, and what is computed, by scope.
+
+    Attributes:
+        cut: tensors behind which nothing is computed; those that are given.
+        instead: whether more than these is given.
+        trail: the operations outside of loops, in the order in which they were computed.
+        scopes: values by scope and operation; of a loop, those of its last step.
+        finals: entries of loop variables -> what they are after the last step.
+    """
 
     program: Program
-    scope: str
-    given: Mapping[Tensor, Array]
-    steps: list[_Step] = field(default_factory=list)
-    _done: set[str] = field(default_factory=set)
-    _open: set[str] = field(default_factory=set)
-
-    def sort(self, wanted: Iterable[Tensor]) -> list[_Step]:
-        """All operations needed for `wanted`, in order."""
-        for tensor in sorted(wanted):
-            self._visit(tensor)
-        return self.steps
-
-    def _mine(self, tensor: Tensor) -> bool:
-        scope, at = self.program.place(tensor)
-        entries = self.program.tracer.network.entries
-        return scope == self.scope and at not in entries and at not in self.given
-
-    def _visit(self, wanted: Tensor) -> None:
-        stack = [self.program.place(wanted)[1]] if self._mine(wanted) else []
-        while stack:
-            at = stack[-1]
-            op, leaves = self._operation(at)
-            # a While has an output for each of its variables
-            key = self._key(at)
-            if key in self._done:
-                stack.pop()
-                continue
-            reads = self._reads(op, leaves)
-            todo = [
-                self.program.place(t)[1]
-                for t in reads
-                if self._mine(t) and self._key(self.program.place(t)[1]) not in self._done
-            ]
-            if todo:
-                self._enter(op, key)
-                stack.extend(todo)
-                continue
-            self._done.add(key)
-            self._open.discard(key)
-            stack.pop()
-            place = self.program.place
-            pivots = [p for c in op.controls if (p := self.program.scopes.pivot(c)) is not None]
-            args = () if leaves is not None else tuple(place(t) for t in op.inputs)
-            self.steps.append(_Step(op, args, tuple(place(p) for p in pivots), leaves, at[1]))
-
-    def _key(self, at: Tensor) -> str:
-        return f"{at[0]}:{at[1]}" if at in self.program.scopes.exits else at[0]
-
-    def _operation(self, at: Tensor) -> tuple[Op, tuple[Loop, LoopVariable] | None]:
-        op = self.program.tracer.network.op(at[0])
-        leaves = self.program.scopes.exits.get(at)
-        return op, leaves
-
-    def _reads(self, op: Op, leaves: tuple[Loop, LoopVariable] | None) -> Sequence[Tensor]:
-        if leaves is not None:
-            return self.program.scopes.outside(*leaves)
-        return () if op.kind in VARIABLES else self.program.scopes.reads(op)
-
-    def _enter(self, op: Op, key: str) -> None:
-        if key in self._open:
-            raise SourceUnreadable(
-                f"the graph's {op.kind} {op.name!r} depends on itself outside a loop",
-                where=self.program.tracer.network.where,
-                advice=ADVICE,
-            )
-        self._open.add(key)
-
-
-@dataclass
-class _Run:
-    """One run: what is given, and what is computed, by scope."""
-
-    program: Program
-    given: Mapping[Tensor, Array]
-    starts: Mapping[Tensor, Array]
-    most: int
-    _scopes: dict[str, Values] = field(default_factory=lambda: {_OUTSIDE: {}})
+    given: Mapping[Tensor, Any]
+    starts: Mapping[Tensor, Array] = field(default_factory=dict)
+    most: int = MOST_STEPS
+    cut: frozenset[Tensor] = frozenset()
+    trail: list[Step] = field(default_factory=list)
+    scopes: dict[str, Values] = field(default_factory=lambda: {OUTSIDE: {}})
+    finals: dict[Tensor, Any] = field(default_factory=dict)
+    instead: bool = field(init=False, default=False)
     _entries: dict[Tensor, Any] = field(default_factory=dict)
-    _finals: dict[Tensor, Any] = field(default_factory=dict)
 
-    def outside(self, wanted: Sequence[Tensor]) -> dict[Tensor, Array]:
-        """Values of tensors outside of loops."""
-        self._compute(_OUTSIDE, wanted)
-        return {tensor: self._value(tensor) for tensor in wanted}
+    def __post_init__(self) -> None:
+        """What is given cuts."""
+        self.cut = self.cut or frozenset(self.given)
+        self.instead = len(self.given) > len(self.cut)
+
+    def values(self, asked: Sequence[Tensor]) -> dict[Tensor, Array]:
+        """Values of tensors outside of loops, or of entries after the last step."""
+        entries = self.program.tracer.network.entries
+        plain = [tensor for tensor in asked if tensor not in entries]
+        with np.errstate(all="ignore"):
+            self._compute(OUTSIDE, plain)
+            found = {tensor: self._value(tensor) for tensor in plain}
+            found |= {t: self.after(*entries[t]) for t in asked if t in entries}
+        return found
 
     def _value(self, tensor: Tensor) -> Array:
         value = self._look(*self.program.place(tensor))
@@ -252,7 +206,7 @@ class _Run:
             return self.given[at]
         if at in self._entries:
             return self._entries[at]
-        outputs = self._scopes.get(scope, {}).get(at[0])
+        outputs = self.scopes.get(scope, {}).get(at[0])
         if outputs is None:
             raise NotRecognised(
                 f"{at[0]!r} is read outside of the loop {scope!r} that computes it", where=at[0]
@@ -266,16 +220,48 @@ class _Run:
         return outputs[at[1]]
 
     def _compute(self, scope: str, wanted: Sequence[Tensor]) -> None:
-        values = self._scopes[scope]
-        for step in self.program.order(scope, wanted, self.given):
+        values = self.scopes[scope]
+        for step in self.program.order(scope, wanted, self.cut):
             if step.leaves is not None:
                 known = values.setdefault(step.op.name, {})
-                if isinstance(known, dict) and step.output not in known:
-                    known[step.output] = self.after(*step.leaves)
-            elif step.op.name not in values:
+                if not isinstance(known, dict) or step.output in known:
+                    continue
+                known[step.output] = self.after(*step.leaves)
+            elif step.op.name in values:
+                continue
+            else:
                 values[step.op.name] = self._do(step)
+            if scope == OUTSIDE:
+                self.trail.append(step)
 
-    def _do(self, step: _Step) -> Sequence[Any]:
+    def _do(self, step: Step) -> Sequence[Any]:
+        """The common case at once: an operation of tensors that are there."""
+        define, program = step.define, self.program
+        if define is None or step.op.name in program.defines:
+            return self._do_any(step)
+        args = self._arguments(step)
+        for value in args:
+            if value is None:
+                return _DEAD
+            if value.__class__ is Unavailable:
+                return [value] * _MOST_OUTPUTS
+        words = program.words
+        try:
+            return [*map(words.own, define(words, step.op, args))]
+        except _FAILS as err:
+            raise _uncomputable(step.op, err) from err
+
+    def _arguments(self, step: Step) -> list[Any]:
+        if step.computed and not self.instead:
+            scopes = self.scopes
+            try:
+                return [scopes[scope][name][output] for scope, (name, output) in step.args]
+            except LookupError:
+                # said by whoever looks for it
+                pass
+        return [self._look(*place) for place in step.args]
+
+    def _do_any(self, step: Step) -> Sequence[Any]:
         op = step.op
         if op.kind in VARIABLES:
             return self._variable(op)
@@ -292,17 +278,14 @@ class _Run:
             return known[op.name]
         args = [self._look(*place) for place in step.args]
         try:
-            with np.errstate(all="ignore"):
-                outputs = self._outputs(step, args)
+            outputs = self._outputs(step, args)
         except _FAILS as err:
-            raise NotRecognised(
-                f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name
-            ) from err
+            raise _uncomputable(op, err) from err
         if once:
             known[op.name] = outputs
         return outputs
 
-    def _outputs(self, step: _Step, args: Sequence[Any]) -> Sequence[Any]:
+    def _outputs(self, step: Step, args: Sequence[Any]) -> Sequence[Any]:
         op = step.op
         if op.kind in _MERGES:
             alive = [(value, k) for k, value in enumerate(args) if value is not None]
@@ -348,23 +331,22 @@ class _Run:
 
     def after(self, loop: Loop, variable: LoopVariable) -> Any:
         """A loop variable after the last step; the loop is run where it has not been."""
-        if variable.entry in self._finals:
-            return self._finals[variable.entry]
-        needed = self.program.scopes.needed(loop, [variable])
-        outside = self.program.scopes.outside(loop, variable)
-        for scope in dict.fromkeys(self.program.place(t)[0] for t in outside):
+        if variable.entry in self.finals:
+            return self.finals[variable.entry]
+        reads = self.program.loop_reads(loop, variable)
+        for scope, tensors in reads.outside.items():
             if scope != loop.name:
-                self._compute(scope, [t for t in outside if self.program.place(t)[0] == scope])
+                self._compute(scope, tensors)
         state = {
             v.entry: self.starts[v.entry]
             if v.entry in self.starts
             else self._look(*self.program.place(v.initial))
-            for v in needed
+            for v in reads.variables
         }
-        state = self._iterate(loop, needed, state)
-        if self.program.place(variable.initial)[0] == _OUTSIDE:
-            # inside another loop, the next step runs it anew
-            self._finals.update(state)
+        state = self._iterate(loop, reads.variables, state)
+        if set(reads.outside) <= {OUTSIDE}:
+            # what reads from another loop is run anew in each of its steps
+            self.finals.update(state)
         return state[variable.entry]
 
     def _is_true(self, condition: Tensor, value: Any) -> bool:
@@ -384,7 +366,7 @@ class _Run:
         condition = self.program.scopes.condition(loop)
         following = [v.following for v in needed]
         for _ in range(self.most + 1):
-            self._scopes[loop.name] = {}
+            self.scopes[loop.name] = {}
             self._entries.update(state)
             self._compute(loop.name, [condition])
             again = self._look(*self.program.place(condition))
@@ -395,3 +377,7 @@ class _Run:
         raise NotRecognised(
             f"the loop {loop.name!r} has not ended after {self.most} steps", where=loop.name
         )
+
+
+def _uncomputable(op: Op, err: Exception) -> NotRecognised:
+    return NotRecognised(f"the {op.kind} {op.name!r} cannot be computed: {err}", where=op.name)

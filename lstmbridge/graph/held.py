@@ -11,9 +11,9 @@ from lstmbridge.graph.network import Op
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.vocabulary import Words
 
-__all__ = ["constant", "joins_constants"]
+__all__ = ["JOINS", "constant", "joins_constants"]
 
-_JOINS = frozenset({"Concat", "ConcatV2", "Pack", "Reshape", "Transpose"})
+JOINS = frozenset({"Concat", "ConcatV2", "Pack", "Reshape", "Transpose"})
 """Operations that move numbers about and do no arithmetic: rounding does not touch them."""
 
 
@@ -24,7 +24,7 @@ def joins_constants(
     known: Container[str],
 ) -> bool:
     """Whether an operation only puts constants together that are `known`, none of them fed."""
-    return op.kind in _JOINS and all(at not in given and at[0] in known for at in args)
+    return op.kind in JOINS and all(at not in given and at[0] in known for at in args)
 
 
 def constant(

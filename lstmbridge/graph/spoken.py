@@ -21,7 +21,7 @@ def spoken(program: Program, words: Words[Any], storage: str) -> Program:
     """
     made = replace(program, words=words)
     first = program._spoken.setdefault(storage, made)  # noqa: SLF001 - its own cache
-    for cache in ("_constants", "_orders"):
+    for cache in ("_constants", "_orders", "_loops"):
         # one dictionary for all of them: what one has read, the others have
         object.__setattr__(made, cache, getattr(first, cache))
     return made

@@ -22,20 +22,19 @@ from lstmbridge.graph.trace import VARIABLES
 from lstmbridge.graph.whole import Place, Whole
 from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
 from lstmbridge.verify.faults import Fault, planted_faults
+from lstmbridge.verify.wholes.ground import Ground
 from lstmbridge.verify.wholes.paths import operations_around
 
 MOST_OF_A_KIND = 3
 """Mistakes of one kind that are planted: the first, the last and the middle one of the path."""
 
-Wrong = Callable[[Mapping[str, Array]], Mapping[str, Array]]
-
 
 @dataclass(frozen=True, eq=False)
 class WholeFault:
-    """One wrong model: its name, and how it is run on widened feeds."""
+    """One wrong model: its name, and how it is run where the right one was."""
 
     name: str
-    run: Wrong
+    run: Callable[[Ground], Mapping[str, Array]]
 
 
 Meaning = Callable[[Any, Op, Sequence[Any]], Sequence[Any]]
@@ -97,9 +96,9 @@ def whole_faults(whole: Whole) -> list[WholeFault]:
     """The mistakes to plant in `whole`, those of its stacks first."""
     around = operations_around(whole)
     return [
-        *(fault for place in whole.places for fault in _of_place(whole, place)),
+        *(fault for place in whole.places for fault in _of_place(place)),
         *_of_weights(whole, [op for op in around if op.kind in VARIABLES]),
-        *_of_operations(whole, [op for op in around if op.kind in _MISTAKES]),
+        *_of_operations([op for op in around if op.kind in _MISTAKES]),
     ]
 
 
@@ -110,51 +109,59 @@ def _few(found: Sequence[Op]) -> list[Op]:
     return [found[0], found[len(found) // 2], found[-1]]
 
 
-def _of_operations(whole: Whole, found: Sequence[Op]) -> Iterator[WholeFault]:
+def _of_operations(found: Sequence[Op]) -> Iterator[WholeFault]:
     kinds: dict[str, list[Op]] = {}
     for op in found:
         kinds.setdefault(op.kind, []).append(op)
     for kind, ops in kinds.items():
         for op in _few(ops):
             what, meaning = _MISTAKES[kind]
-            wrong = replace(whole, program=replace(whole.program, defines={op.name: meaning}))
-            yield WholeFault(f"{kind} {op.name} {what}", wrong.run)
+            yield WholeFault(f"{kind} {op.name} {what}", _misread(op, meaning))
+
+
+def _misread(op: Op, meaning: Meaning) -> Callable[[Ground], Mapping[str, Array]]:
+    def run(ground: Ground) -> Mapping[str, Array]:
+        return ground.changed(replace(ground.program, defines={op.name: meaning}), [op.name])
+
+    return run
 
 
 def _of_weights(whole: Whole, variables: Sequence[Op]) -> Iterator[WholeFault]:
     for op in variables:
         numbers = whole.program.weights(op)
         if numbers.ndim == 2 and numbers.shape[0] == numbers.shape[1] > 1:
-            yield _with_weight(whole, op, numbers.T, "transposed")
+            yield _with_weight(op, np.transpose, "transposed")
         if numbers.size > 1:
-            yield _with_weight(whole, op, np.zeros_like(numbers), "dropped")
+            yield _with_weight(op, np.zeros_like, "dropped")
 
 
-def _with_weight(whole: Whole, op: Op, numbers: Array, what: str) -> WholeFault:
-    right = whole.program.weights
+def _with_weight(op: Op, wrong: Callable[[Array], Array], what: str) -> WholeFault:
+    def run(ground: Ground) -> Mapping[str, Array]:
+        right = ground.program.weights
 
-    def weights(asked: Op) -> Array:
-        return numbers if asked.name == op.name else right(asked)
+        def weights(asked: Op) -> Array:
+            return wrong(right(asked)) if asked.name == op.name else right(asked)
 
-    wrong = replace(whole, program=replace(whole.program, weights=weights))
-    return WholeFault(f"weight {op.name} {what}", wrong.run)
+        return ground.changed(replace(ground.program, weights=weights), [op.name])
+
+    return WholeFault(f"weight {op.name} {what}", run)
 
 
-def _of_place(whole: Whole, place: Place) -> Iterator[WholeFault]:
+def _of_place(place: Place) -> Iterator[WholeFault]:
     fed = [INPUTS, *(layer.initial_name(s) for layer in place.model.layers
                      for s in layer.cell.state_sizes)]  # fmt: skip
     fed += [SEQUENCE_LENGTH] if place.lengths is not None else []
     # numbers that were worked out are not rounded in the graph, which is the reference
     for fault in planted_faults(exactly(place.model), fed):
         if not fault.idle:
-            yield WholeFault(f"{place.name}: {fault.name}", _wrong_stack(whole, place, fault))
+            yield WholeFault(f"{place.name}: {fault.name}", _wrong_stack(place, fault))
 
 
-def _wrong_stack(whole: Whole, place: Place, fault: Fault) -> Wrong:
+def _wrong_stack(place: Place, fault: Fault) -> Callable[[Ground], Mapping[str, Array]]:
     """The model whose stack is run by a fault in place of the graph."""
 
-    def run(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-        got = whole.program.run(whole.fed(feeds), set(place.takes), most=whole.most)
+    def run(ground: Ground) -> Mapping[str, Array]:
+        got = {tensor: ground.value(tensor) for tensor in place.takes}
         if place.step_sources:
             x = np.stack([got[tensor] for tensor in place.step_sources], axis=1)
         else:
@@ -169,6 +176,6 @@ def _wrong_stack(whole: Whole, place: Place, fault: Fault) -> Wrong:
                     value = got[place.initial[layer.name, state]]
                     stack[layer.initial_name(state)] = value
         wrong = fault.run(stack)
-        return whole.go_on(feeds, dict(place.handed_on(wrong)))
+        return ground.changed(replace(ground.program), given=dict(place.handed_on(wrong)))
 
     return run

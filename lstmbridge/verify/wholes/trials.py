@@ -25,6 +25,7 @@ from lstmbridge.verify.wholes.feeding import (
     stronger,
     widened,
 )
+from lstmbridge.verify.wholes.ground import Ground
 from lstmbridge.verify.wholes.reference import Answer, answer
 
 
@@ -122,12 +123,7 @@ def _seen(  # noqa: PLR0917
     """Run every mistake on one probe after the other until it stands out."""
     trials = sorted((a.trial for a in answers), key=_cost)
     faults = whole_faults(whole)
-    found: dict[str, tuple[float, float]] = {}
-    for k, fault in enumerate(faults):
-        report("faults", k, len(faults))
-        far = _departure(fault, trials)
-        if far is not None:
-            found[fault.name] = far
+    found = _departures(whole, faults, trials, report)
     missed = [f for f in faults if f.name in found and found[f.name][0] <= MARGIN]
     missed = [f for f in missed if found[f.name][1] > _still(precision)]
     if missed and louder:
@@ -138,11 +134,9 @@ def _seen(  # noqa: PLR0917
             except LstmBridgeError:  # noqa: PERF203 - the graph may not take this size
                 continue
         extra = [trial for trial in extra if _finite(trial)]
-        for fault in missed:
-            far = _departure(fault, extra)
-            if far is not None:
-                old = found[fault.name]
-                found[fault.name] = (max(old[0], far[0]), max(old[1], far[1]))
+        for name, far in _departures(whole, missed, extra, _silent).items():
+            old = found[name]
+            found[name] = (max(old[0], far[0]), max(old[1], far[1]))
     report("faults", len(faults), len(faults))
     return _reported(found, precision)
 
@@ -166,22 +160,38 @@ def _cost(trial: Trial) -> int:
     return sum(int(a.size) for a in trial.probe.feeds.values())
 
 
-def _departure(fault: WholeFault, trials: Sequence[Trial]) -> tuple[float, float] | None:
-    """(times what is allowed, times the noise floor); None where it cannot be run at all."""
-    ratio = floor = 0.0
-    ran = False
+def _departures(
+    whole: Whole, faults: Sequence[WholeFault], trials: Sequence[Trial], report: Progress
+) -> dict[str, tuple[float, float]]:
+    """(times what is allowed, times the noise floor) of each that can be run at all.
+
+    Probe by probe, so that only one right run is held at a time; what stands out is not run on
+    the next one.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    left = list(faults)
     for trial in trials:
-        try:
-            with np.errstate(all="ignore"):
-                wrong = fault.run(widened(trial.probe.feeds))
-        except LstmBridgeError:
-            continue
-        ran = True
-        ratio = max(ratio, far(wrong, trial.expected, trial.allowed))
-        floor = max(floor, far(wrong, trial.expected, trial.floor))
-        if ratio > 5 * MARGIN:
-            break
-    return (ratio, floor) if ran else None
+        ground = Ground(whole, widened(trial.probe.feeds))
+        still: list[WholeFault] = []
+        for k, fault in enumerate(left):
+            report("faults", len(faults) - len(left) + k - len(still), len(faults))
+            try:
+                wrong = fault.run(ground)
+            except LstmBridgeError:
+                still.append(fault)
+                continue
+            ratio = far(wrong, trial.expected, trial.allowed)
+            floor = far(wrong, trial.expected, trial.floor)
+            old = found.get(fault.name, (0.0, 0.0))
+            found[fault.name] = (max(old[0], ratio), max(old[1], floor))
+            if found[fault.name][0] <= 5 * MARGIN:
+                still.append(fault)
+        left = still
+    return found
+
+
+def _silent(_what: str, _done: int, _of: int) -> None:
+    """Nobody watches."""
 
 
 def far(wrong: Outputs, right: Outputs, allowed: Mapping[str, Array]) -> float:
