@@ -12,6 +12,7 @@ from lstmbridge.arrays import Float64
 from lstmbridge.gates import Array
 from lstmbridge.graph.stepwise import Step, stepwise
 from lstmbridge.graph.vocabulary import Words
+from lstmbridge.graph.windows import convolved, windows_of
 
 __all__ = [
     "LARGEST_CONSTANT",
@@ -20,7 +21,6 @@ __all__ = [
     "Words",
     "bounded",
     "cumulative",
-    "windows_of",
 ]
 
 _COMPARE: Mapping[str, Any] = {
@@ -294,17 +294,8 @@ class GraphFloat64(Float64):
         groups: int,
     ) -> Array:
         """Convolution."""
-        windows = windows_of(a, kernel.shape[2:], strides, dilations, same=same, fill=0.0)
-        batch, channels, *sizes = windows.shape
-        count, places = len(strides), int(np.prod(sizes[: len(strides)]))
-        split = windows.reshape(batch, groups, channels // groups, *sizes)
-        # (groups, batch x places, channels x window) x (groups, the same, outputs)
-        axes = (1, 0, *range(3, 3 + count), 2, *range(3 + count, 3 + 2 * count))
-        left = split.transpose(axes).reshape(groups, batch * places, -1)
-        right = kernel.reshape(groups, kernel.shape[0] // groups, -1).transpose(0, 2, 1)
-        made = np.matmul(left, right).reshape(groups, batch, places, -1)
-        whole = made.transpose(1, 0, 3, 2)
-        return np.asarray(whole.reshape(batch, kernel.shape[0], *sizes[:count]))
+        sizes = (strides, dilations)
+        return convolved(a, kernel, *sizes, same=same, groups=groups)
 
     def pool(
         self, how: str, a: Array, *, window: Sequence[int], strides: Sequence[int], same: bool
@@ -341,31 +332,6 @@ def cumulative(
     if exclusive:
         made = made - a
     return np.flip(made, axis) if backward else made
-
-
-def windows_of(
-    a: Array,
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    *,
-    same: bool,
-    fill: float,
-) -> Array:
-    """(batch, channels, places..., window...) of (batch, channels, lengths...)."""
-    spans = [(k - 1) * d + 1 for k, d in zip(window, dilations, strict=True)]
-    if same:
-        widths = [(0, 0), (0, 0)]
-        for n, span, stride in zip(np.shape(a)[2:], spans, strides, strict=True):
-            total = max((-(-n // stride) - 1) * stride + span - n, 0)
-            widths.append((total // 2, total - total // 2))
-        a = np.pad(a, widths, constant_values=fill)
-    axes = tuple(range(2, np.ndim(a)))
-    views = np.lib.stride_tricks.sliding_window_view(a, spans, axes)
-    steps = tuple(slice(None, None, s) for s in strides)
-    inside = tuple(slice(None, None, d) for d in dilations)
-    at = (slice(None), slice(None), *steps, *inside)
-    return np.asarray(views[at])
 
 
 def _lengths(shape: Sequence[int | Array]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from lstmbridge.arrays import UNIT_ROUNDING, Rounding
 from lstmbridge.gates import Array
+from lstmbridge.graph.windows import convolved
 from lstmbridge.graph.words import GraphFloat64
 
 _STORED: Mapping[str, np.dtype[Any]] = {
@@ -120,15 +121,10 @@ class GraphRounding(Rounding, GraphFloat64):
         groups: int,
     ) -> Array:
         """Dot products with windows."""
-        run = partial(
-            GraphFloat64.conv,
-            self,
-            strides=strides,
-            dilations=dilations,
-            same=same,
-            groups=groups,
-        )
-        return self._spread(run(a, kernel), run(np.abs(a), np.abs(kernel)))
+        sizes = (strides, dilations)
+        value = convolved(a, kernel, *sizes, same=same, groups=groups)
+        size = np.abs(a).astype(self._size_type), self._size(kernel)
+        return self._spread(value, convolved(*size, *sizes, same=same, groups=groups))
 
     def pool(
         self, how: str, a: Array, *, window: Sequence[int], strides: Sequence[int], same: bool

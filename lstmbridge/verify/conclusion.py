@@ -113,3 +113,11 @@ def _not_finite(model: Model | None) -> str:
 def _finite(stored: Stored) -> bool:
     arrays = stored.values() if isinstance(stored, GateBlocks) else [stored.load()]
     return all(bool(np.isfinite(np.asarray(array, np.float64)).all()) for array in arrays)
+
+
+def drowned_remarks(faults: FaultReport) -> list[str]:
+    """What no probe can show on these weights, in words."""
+    return [
+        f"{name}: on these weights it would change less than rounding does, on every probe"
+        for name in faults.drowned
+    ]

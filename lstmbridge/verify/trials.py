@@ -34,7 +34,7 @@ _MARGINS: Mapping[str, float] = {"tf32": 2.0, "float16": 2.0, "bfloat16": 2.0}
 """Where numbers have 11 bits or fewer, ten times what rounding does is often more than a fault
 can do. Above 2, a runtime that had it and erred towards the truth by all that is allowed would
 still fail."""
-_DROWNED = 1 / 3
+DROWNED = 1 / 3
 """Departures below this share of what is allowed are no larger than rounding's own: nothing
 that is computed in this precision can show them."""
 EXPLOSION = 1e4
@@ -227,7 +227,7 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
         given = (setting.model, setting.specs, setting.options)
         stronger = (_calm_trial(setting, probe) for probe in stronger_probes(*given))
         trials.extend(_catching(stronger, open_, seen, look, setting.precision))
-        hidden = [fault for fault in open_ if seen[fault.name].floor_ratio <= _DROWNED]
+        hidden = [fault for fault in open_ if seen[fault.name].floor_ratio <= DROWNED]
         blind = (_trial(setting, probe) for probe in blind_probes(*given))
         trials.extend(_catching(blind, hidden, seen, look, setting.precision))
     return Experiment(tuple(trials), _report(seen, setting.precision))
@@ -264,7 +264,7 @@ def _could_be_seen(
     given = (setting.model, setting.specs, setting.options)
     calm = (_calm_trial(setting, probe) for probe in seeded_probes(*given))
     blind = (_trial(setting, probe) for probe in blind_probes(*given))
-    for trials, sought in ((calm, np.inf), (blind, _DROWNED)):
+    for trials, sought in ((calm, np.inf), (blind, DROWNED)):
         hidden = [s for s in open_.items() if s[1].floor_ratio <= sought]
         for trial in trials if hidden else ():
             for fault, sighting in hidden if _finite(trial, setting.precision) else ():
@@ -325,7 +325,7 @@ def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
     # a fault that moves nothing by more than float64 rounding is no fault on these weights
     still = 16.0 * UNIT_ROUNDING["float64"] / UNIT_ROUNDING[precision]
     margin = margin_of(precision)
-    drowned = [name for name, s in seen.items() if still < s.floor_ratio <= _DROWNED]
+    drowned = [name for name, s in seen.items() if still < s.floor_ratio <= DROWNED]
     same = [name for name, s in seen.items() if s.floor_ratio <= still] + drowned
     caught = {name: s.ratio for name, s in seen.items() if s.ratio > margin and name not in same}
     missed = [name for name in seen if name not in caught and name not in same]

@@ -11,7 +11,6 @@ import numpy as np
 
 from lstmbridge.contracts import (
     Artifact,
-    FaultReport,
     Ledger,
     LedgerReport,
     Progress,
@@ -23,7 +22,7 @@ from lstmbridge.contracts import (
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import signature_of
 from lstmbridge.verify.claims import with_claims
-from lstmbridge.verify.conclusion import Evidence, conclude
+from lstmbridge.verify.conclusion import Evidence, conclude, drowned_remarks
 from lstmbridge.verify.diagnosis import diagnose
 from lstmbridge.verify.ledger import check_ledger, merged_ledgers
 from lstmbridge.verify.metamorphic import not_claimed
@@ -118,7 +117,7 @@ def verify(
             *_left_out(opened, results, checked),
             *_undecided(experiments),
             *_unclaimed(model, opened, results),
-            *_drowned(faults),
+            *drowned_remarks(faults),
             f"not probed: {NOT_PROBED}",
         ),
         seconds=time.perf_counter() - start,
@@ -229,13 +228,6 @@ def _unclaimed(
         for line in not_claimed(model, s.thing.signature.inputs)
     )
     return list(said)
-
-
-def _drowned(faults: FaultReport) -> list[str]:
-    return [
-        f"{name}: on these weights it would change less than rounding does, on every probe"
-        for name in faults.drowned
-    ]
 
 
 def _left_out(

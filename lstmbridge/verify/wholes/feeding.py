@@ -29,6 +29,8 @@ _MOST_IDS = 1 << 16
 _MOST_PARTED = 4
 """Of the lengths that sequences are taken apart into, so many are tried."""
 _SCALES = (1, 6, 24)
+_FADED = -8.0
+"""Decimal logarithm of what is left at the end of a fading probe."""
 _USUAL_BATCHES = (1, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
 """What graphs are built for that declare any batch and take one."""
 _LAYOUTS = ("batch", "time"), ("time", "batch")
@@ -36,11 +38,18 @@ _LAYOUTS = ("batch", "time"), ("time", "batch")
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large a probe is, and how loud. `strength` multiplies floating-point inputs."""
+    """How large a probe is, and how loud.
+
+    Attributes:
+        strength: multiplies floating-point inputs.
+        course: how they go along time: as they come (""), ``"constant"``, or ``"fading"`` to a
+            hundred-millionth.
+    """
 
     batch: int
     steps: int
     strength: float = 1.0
+    course: str = ""
 
     @property
     def name(self) -> str:
@@ -102,10 +111,20 @@ class Recipe:
             )
         elif kind == "int":
             values = random.integers(0, self.bounds.get(port.name, 2), shape)
+            values = self._along(values, "constant") if sizes.course == "constant" else values
         else:
             half = self.amplitudes.get(port.name, 1.0) * sizes.strength
-            values = random.uniform(-half, half, shape)
+            values = self._along(random.uniform(-half, half, shape), sizes.course)
         return frozen(np.asarray(values).astype(port.dtype))
+
+    def _along(self, values: Array, course: str) -> Array:
+        axis = self.layout.index("time")
+        if not course or values.ndim < 2:
+            return values
+        if course == "constant":
+            return np.repeat(np.take(values, [0], axis), values.shape[axis], axis)
+        fading = np.logspace(0.0, _FADED, values.shape[axis])
+        return values * fading.reshape(-1, *[1] * (values.ndim - 1 - axis))
 
 
 def kind_of(port: Port) -> str:
@@ -245,9 +264,15 @@ def seeded(whole: Whole, recipe: Recipe, options: VerifyOptions) -> list[tuple[S
 
 
 def stronger(whole: Whole, recipe: Recipe, options: VerifyOptions) -> list[tuple[Sizes, Probe]]:
-    """Louder and softer, for what the first ones could not tell apart."""
+    """Louder and softer, for what the first ones could not tell apart: one after the other."""
     batch = 4 if options.batch is None else options.batch
-    wanted = [Sizes(batch, 5, 4.0), Sizes(batch, 5, 0.25), Sizes(2 * batch, 9)]
+    wanted = [
+        Sizes(batch, 9, 1.0, "fading"),
+        Sizes(batch, 5, 4.0),
+        Sizes(batch, 5, 0.25),
+        Sizes(2 * batch, 9),
+        Sizes(4 * batch, 12, 16.0, "constant"),
+    ]
     return _made(whole, recipe, options.seed, wanted, 100)
 
 
@@ -259,6 +284,7 @@ def _made(
         feeds = recipe.feeds(whole, sizes, np.random.default_rng([seed, number]))
         name = ", ".join(f"{n} {shape_text(a)}" for n, a in feeds.items())
         loud = "" if sizes.strength == 1.0 else f", x {sizes.strength:g}"
+        loud += f", {sizes.course}" if sizes.course else ""
         made.setdefault((name, loud), (sizes, Probe(f"{name}{loud}" or "no inputs", feeds)))
     return list(made.values())
 

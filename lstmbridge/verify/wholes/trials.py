@@ -15,7 +15,7 @@ from lstmbridge.graph.whole import Whole
 from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import Probe
-from lstmbridge.verify.trials import MARGIN, Trial
+from lstmbridge.verify.trials import DROWNED, MARGIN, Trial
 from lstmbridge.verify.wholes.faults import WholeFault, whole_faults
 from lstmbridge.verify.wholes.feeding import (
     Recipe,
@@ -124,17 +124,17 @@ def _seen(  # noqa: PLR0917
     trials = sorted((a.trial for a in answers), key=_cost)
     faults = whole_faults(whole)
     found = _departures(whole, faults, trials, report)
-    missed = [f for f in faults if f.name in found and found[f.name][0] <= MARGIN]
-    missed = [f for f in missed if found[f.name][1] > _still(precision)]
-    if missed and louder:
-        extra = []
-        for probe in louder:
-            try:
-                extra.append(answer(whole, probe, precision, options).trial)
-            except LstmBridgeError:  # noqa: PERF203 - the graph may not take this size
-                continue
-        extra = [trial for trial in extra if _finite(trial)]
-        for name, far in _departures(whole, missed, extra, _silent).items():
+    for probe in louder:
+        missed = [f for f in faults if f.name in found and found[f.name][0] <= MARGIN]
+        missed = [f for f in missed if found[f.name][1] > _still(precision)]
+        if not missed:
+            break
+        try:
+            extra = answer(whole, probe, precision, options).trial
+        except LstmBridgeError:
+            # the graph may not take this size
+            continue
+        for name, far in _departures(whole, missed, [extra][: _finite(extra)], _silent).items():
             old = found[name]
             found[name] = (max(old[0], far[0]), max(old[1], far[1]))
     report("faults", len(faults), len(faults))
@@ -214,7 +214,9 @@ def _still(precision: str) -> float:
 
 
 def _reported(found: Mapping[str, tuple[float, float]], precision: str) -> FaultReport:
-    same = [name for name, (_, floor) in found.items() if floor <= _still(precision)]
+    still = _still(precision)
+    drowned = [name for name, (_, floor) in found.items() if still < floor <= DROWNED]
+    same = [name for name, (_, floor) in found.items() if floor <= still] + drowned
     ratios = {name: ratio for name, (ratio, _) in found.items() if name not in same}
     caught = {name: ratio for name, ratio in ratios.items() if ratio > MARGIN}
     missed = tuple(name for name in ratios if name not in caught)
@@ -226,4 +228,5 @@ def _reported(found: Mapping[str, tuple[float, float]], precision: str) -> Fault
         weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
         caught_names=tuple(caught),
         ratios=ratios,
+        drowned=tuple(drowned),
     )

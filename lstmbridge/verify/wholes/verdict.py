@@ -18,7 +18,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.graph.whole import Whole
-from lstmbridge.verify.conclusion import Evidence, conclude
+from lstmbridge.verify.conclusion import Evidence, conclude, drowned_remarks
 from lstmbridge.verify.ledger import merged_ledgers
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import NOT_PROBED
@@ -92,7 +92,13 @@ def verify_whole(
         faults=faults,
         ledger=ledger,
         facts=facts_of(whole),
-        not_run=(*not_run, *absent, *remarks, f"not probed: {NOT_PROBED}"),
+        not_run=(
+            *not_run,
+            *absent,
+            *remarks,
+            *drowned_remarks(faults),
+            f"not probed: {NOT_PROBED}",
+        ),
         seconds=time.perf_counter() - start,
         seed=options.seed,
         tolerance=options.tolerance,

@@ -21,9 +21,9 @@ from lstmbridge.errors import NotRecognised, RuntimeUnavailable, UsageError
 from lstmbridge.sources import open_source
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify.probes import frozen
-from lstmbridge.verify.wholes import verify_whole
-from lstmbridge.verify.wholes.faults import whole_faults
-from lstmbridge.verify.wholes.feeding import Sizes, recipe_of, widened
+from lstmbridge.verify.wholes import trials, verify_whole
+from lstmbridge.verify.wholes.faults import WholeFault, whole_faults
+from lstmbridge.verify.wholes.feeding import Sizes, recipe_of, stronger, widened
 from lstmbridge.verify.wholes.ground import Ground
 from lstmbridge.verify.wholes.reference import rounded
 from lstmbridge.whole_models import whole_from
@@ -263,3 +263,35 @@ def test_replicas_of_one_precision_read_the_constants_of_a_model_once():
     assert np.array_equal(one, rounded(whole, "float32", 1).run(feeds)["probs"])
     assert first.program.words is not second.program.words
     assert not np.array_equal(rounded(whole, "float16", 1).run(feeds)["probs"], one)
+
+
+def test_stronger_probes_fade_along_time_and_hold_one_value():
+    whole = whole_of("streaming")
+    made = {
+        probe.name: probe for _, probe in stronger(whole, recipe_of(whole, 0), VerifyOptions())
+    }
+    (fading,) = (probe for name, probe in made.items() if "fading" in name)
+    x = np.abs(fading.feeds["x"])
+    assert x[0].max() > 1e6 * x[-1].max() > 0
+    (constant,) = (probe for name, probe in made.items() if "constant" in name)
+    x = constant.feeds["x"]
+    assert len(x) > 2
+    assert np.array_equal(x, np.broadcast_to(x[:1], x.shape))
+
+
+def test_a_mistake_below_rounding_is_named_and_no_doubt(monkeypatch):
+    whole = whole_of("tagger")
+    name = "a mistake below rounding"
+
+    def run(ground):
+        right = ground.changed(replace(ground.program))
+        return {k: v * (1.0 + 1e-10) if v.dtype.kind == "f" else v for k, v in right.items()}
+
+    planted = [*whole_faults(whole), WholeFault(name, run)]
+    monkeypatch.setattr(trials, "whole_faults", lambda _whole: planted)
+    found = verdict_of(whole, lambda feeds: stored(whole, whole.run(feeds)))
+    assert found.outcome is Outcome.PASS, found.reasons
+    assert found.faults.drowned == (name,)
+    assert name in found.faults.indistinguishable
+    assert name not in found.faults.caught_names
+    assert any(name in line and "less than rounding" in line for line in found.not_run)
