@@ -13,6 +13,7 @@ from lstmbridge.graph.whole import Whole
 from lstmbridge.verify.trials import Trial
 from lstmbridge.verify.wholes.faults import WholeFault, whole_faults
 from lstmbridge.verify.wholes.feeding import widened
+from lstmbridge.verify.wholes.ground import Ground
 from lstmbridge.verify.wholes.trials import far
 
 _TRIED = 2
@@ -37,10 +38,12 @@ def like(whole: Whole, observed: Sequence[Observed]) -> str:
     tried = departed[:_TRIED]
     if not tried:
         return ""
+    grounds = [Ground(whole, widened(trial.probe.feeds)) for trial, _ in tried]
+    pairs = [(*one, ground) for one, ground in zip(tried, grounds, strict=True)]
     found = [
         fault.name
         for fault in whole_faults(whole)
-        if all(_gives(fault, trial, outputs) for trial, outputs in tried)
+        if all(_gives(fault, ground, trial, outputs) for trial, outputs, ground in pairs)
     ]
     if not found:
         return ""
@@ -48,10 +51,9 @@ def like(whole: Whole, observed: Sequence[Observed]) -> str:
     return f"it equals the source with this mistake: {', or '.join(found[:_SHOWN])}{more}"
 
 
-def _gives(fault: WholeFault, trial: Trial, outputs: Outputs) -> bool:
+def _gives(fault: WholeFault, ground: Ground, trial: Trial, outputs: Outputs) -> bool:
     try:
-        with np.errstate(all="ignore"):
-            wrong = fault.run(widened(trial.probe.feeds))
+        wrong = fault.run(ground)
     except LstmBridgeError:
         return False
     own = far(wrong, trial.expected, trial.allowed)

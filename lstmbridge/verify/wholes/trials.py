@@ -134,9 +134,9 @@ def _seen(  # noqa: PLR0917
         except LstmBridgeError:
             # the graph may not take this size
             continue
-        for name, far in _departures(whole, missed, [extra][: _finite(extra)], _silent).items():
+        for name, more in _departures(whole, missed, [extra][: _finite(extra)], _silent).items():
             old = found[name]
-            found[name] = (max(old[0], far[0]), max(old[1], far[1]))
+            found[name] = (max(old[0], more[0]), max(old[1], more[1]))
     report("faults", len(faults), len(faults))
     return _reported(found, precision)
 
