@@ -103,6 +103,17 @@ def both_ways_steps_lengths():
     return {"frames": frames, "lengths": lengths}, {"logits": logits}, {}
 
 
+def both_ways_fixed():
+    """Both directions, lengths, made for 3 rows of 5 steps."""
+    frames = placeholder(tf.float32, [3, TIME, 4], "frames")
+    lengths = placeholder(tf.int32, [3], "lengths")
+    outputs, _ = rnn.bidirectional_dynamic_rnn(
+        rnn_cell.LSTMCell(3), rnn_cell.LSTMCell(3), frames, lengths, dtype=tf.float32
+    )
+    logits = tf.compat.v1.layers.dense(tf.concat(outputs, 2), 3, name="logits")
+    return {"frames": frames, "lengths": lengths}, {"logits": logits}, {}
+
+
 def wrapped():
     """Projections and a highway around cells in the loop, lengths."""
     frames, lengths = frames_and_lengths()
@@ -203,6 +214,7 @@ CASES = [
     both_ways_chained,
     both_ways_steps,
     both_ways_steps_lengths,
+    both_ways_fixed,
     wrapped,
     projected_residual,
     projected_inner,

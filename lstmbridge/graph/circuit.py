@@ -20,6 +20,7 @@ from lstmbridge.graph.execute import Program
 from lstmbridge.graph.findings import Query
 from lstmbridge.graph.graphdef import Graph
 from lstmbridge.graph.network import Op, Tensor
+from lstmbridge.graph.ports import shape_of
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.strands import Strand
 from lstmbridge.graph.words import GraphFloat64
@@ -68,6 +69,20 @@ class Circuit:
     tops: tuple[Described, ...]
     states: Mapping[tuple[str, str], Tensor]
     widths: Mapping[tuple[str, str], int]
+
+    @property
+    def sizes(self) -> tuple[int | None, int | None]:
+        """Batch and steps that the graph declares of what is fed; None where any will do."""
+        shape = shape_of(self.program.tracer, self.source)
+        if shape is None or len(shape) != 3:
+            return None, None
+        return (shape[1], shape[0]) if self.time_major else (shape[0], shape[1])
+
+    @property
+    def may_be_longer(self) -> bool:
+        """Whether steps past the end of every row change nothing: lengths end them."""
+        orders = {self.turned, *(top.run.reversed for top in self.tops)}
+        return self.lengths is not None and "full" not in orders
 
     def run(self, feeds: StackFeeds) -> tuple[Array, dict[tuple[str, str], Array]]:
         """(outputs (batch, time, features), the final states), all in float64.

@@ -60,12 +60,50 @@ class GraphSession:
     precision = "float64"
     device = "cpu"
 
-    def __init__(self, circuit: Circuit, model: Model) -> None:
+    def __init__(
+        self, circuit: Circuit, model: Model, fixed: tuple[int | None, int | None] = (None, None)
+    ) -> None:
         self._circuit = circuit
         self._model = model
+        self._fixed = fixed
 
     def run(self, feeds: Feeds) -> Outputs:
-        """All outputs in float64, by artifact name. Errors: RuntimeUnavailable."""
+        """All outputs in float64, by artifact name. Errors: RuntimeUnavailable.
+
+        A graph that is made for one batch is run on that many rows at a time, some of them
+        twice; one that is made for so many steps on so many, where lengths end the rows.
+        """
+        rows, steps = feeds[INPUTS].shape[:2]
+        longer = self._longer(feeds)
+        batch = self._fixed[0] or max(rows, 1)
+        found: dict[str, list[Array]] = {}
+        for first in range(0, rows, batch):
+            own = np.arange(first, first + batch) % rows
+            for name, value in self._at_once({n: a[own] for n, a in longer.items()}).items():
+                found.setdefault(name, []).append(value)
+        if not found:
+            return self._at_once(feeds)
+        joined = {name: np.concatenate(parts)[:rows] for name, parts in found.items()}
+        joined[OUTPUTS] = joined[OUTPUTS][:, :steps]
+        return joined
+
+    def _longer(self, feeds: Feeds) -> Feeds:
+        """The probe with as many steps as the graph is made for."""
+        rows, steps = feeds[INPUTS].shape[:2]
+        wanted = self._fixed[1] or steps
+        if wanted == steps:
+            return feeds
+        if wanted < steps or not self._circuit.may_be_longer:
+            raise RuntimeUnavailable(
+                f"the graph is made for {wanted} steps and cannot be run on {steps}",
+                where=self._circuit.source[0],
+            )
+        past = np.zeros((rows, wanted - steps, feeds[INPUTS].shape[2]))
+        lengths = feeds.get(SEQUENCE_LENGTH, np.full(rows, steps))
+        x = np.concatenate([feeds[INPUTS], past], axis=1)
+        return {**feeds, INPUTS: x, SEQUENCE_LENGTH: lengths}
+
+    def _at_once(self, feeds: Feeds) -> dict[str, Array]:
         batch = len(feeds[INPUTS])
         initial = {
             (layer.name, state): feeds.get(
@@ -138,13 +176,32 @@ class GraphRuntime:
         weights = Weights(self._graph, {**self._tensors, **self._part.graph_weights})
         try:
             circuit = circuit_of(self._graph, cells, backward, weights)
-            for batch, steps in _SHAPES:
-                # a graph may be made for one batch or one length
-                x = np.zeros((batch, steps, subject.input_size))
-                circuit.run(StackFeeds(x, None, {}))
+            fixed = _fixed(circuit, subject.input_size)
         except NotRecognised as err:
             raise _unavailable(err) from err
-        return GraphSession(circuit, subject)
+        return GraphSession(circuit, subject, fixed)
+
+
+def _fixed(circuit: Circuit, features: int) -> tuple[int | None, int | None]:
+    """The batch and the steps that the graph is made for; None for any.
+
+    Errors: NotRecognised where it cannot be run on those that it declares either.
+    """
+    batch, steps = circuit.sizes
+    tried = dict.fromkeys([(None, None), (None, steps), (batch, None), (batch, steps)])
+    refused: list[NotRecognised] = []
+    for fixed in tried:
+        try:
+            for rows, count in _SHAPES:
+                x = np.zeros((fixed[0] or rows, fixed[1] or count, features))
+                circuit.run(StackFeeds(x, None, {}))
+                if None not in fixed:
+                    break
+        except NotRecognised as err:
+            refused.append(err)
+        else:
+            return fixed
+    raise refused[0]
 
 
 def _unavailable(err: NotRecognised) -> RuntimeUnavailable:

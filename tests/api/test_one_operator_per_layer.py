@@ -19,6 +19,7 @@ STEPS = {"LSTM", "GRU", "RNN", "Loop", "Scan", "If", "ReverseSequence"}
 NODES = {
     "both-ways": {"LSTM": 2},
     "both-ways-last": {"LSTM": 1},
+    "both-ways-fixed": {"LSTM": 1},
     "both-ways-steps": {"LSTM": 1},
     "both-ways-steps-lengths": {"LSTM": 1},
     "both-ways-time-major": {"GRU": 1},

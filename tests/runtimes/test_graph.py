@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,3 +106,30 @@ def test_packed_states_are_declined_with_their_node(opened):
     runtime, part = opened("tf115-state-concat")
     with pytest.raises(RuntimeUnavailable, match="packed with others"):
         runtime.open(part.model)
+
+
+@pytest.fixture
+def made_for_3_rows_of_5_steps():
+    """(the runtime bound to a graph of fixed sizes, with lengths; its part)."""
+    folder = Path(__file__).resolve().parents[2] / "fixtures" / "whole" / "both-ways-fixed"
+    source = open_source(folder / "frozen.pb")
+    part = recognise(source).parts[0]
+    return GraphRuntime(source.graph(), source.tensors, part), part
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(3, 5), (1, 1), (2, 4), (7, 3)])
+def test_a_graph_made_for_one_size_is_run_on_that_size(made_for_3_rows_of_5_steps, batch, steps):
+    runtime, part = made_for_3_rows_of_5_steps
+    feeds = feeds_of(part.model, batch=batch, steps=steps)
+    lengths = {"sequence_length": np.arange(batch) % steps + 1}
+    for more in ({}, lengths):
+        with runtime.open(part.model) as session:
+            got = session.run({**feeds, **more})
+        for output, values in forward(part.model, {**feeds, **more}).items():
+            np.testing.assert_allclose(got[output], values, atol=1e-12)
+
+
+def test_more_steps_than_a_graph_is_made_for_are_declined(made_for_3_rows_of_5_steps):
+    runtime, part = made_for_3_rows_of_5_steps
+    with runtime.open(part.model) as session, pytest.raises(RuntimeUnavailable, match="5 steps"):
+        session.run(feeds_of(part.model, steps=6))
