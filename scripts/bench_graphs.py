@@ -37,6 +37,7 @@ from lstmbridge.contracts import TargetOptions
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.graph.asked import whole_of
 from lstmbridge.graph.placed import places_of
+from lstmbridge.runtimes.graph import Weights
 from lstmbridge.sources import open_source
 from lstmbridge.targets.onnx import OnnxTarget
 
@@ -77,7 +78,7 @@ def ours(case: Case, path: Path, *, native: bool = True) -> None:
     source = open_source(case.path)
     whole = whole_of(
         source.graph(),
-        lambda op: source.tensors[op.name].load().astype(np.float64),
+        Weights(source.graph(), source.tensors),
         declared_inputs={at: at for at in case.fed},
         declared_outputs={at: at for at in case.wanted},
     )

@@ -34,6 +34,7 @@ from lstmbridge.contracts import Hints, TargetOptions
 from lstmbridge.graph.asked import whole_of
 from lstmbridge.graph.placed import places_of
 from lstmbridge.graph.whole import Whole
+from lstmbridge.runtimes.graph import Weights
 from lstmbridge.sources import open_source
 from lstmbridge.targets.torch import TorchTarget
 from lstmbridge.whole_models import whole_from
@@ -48,7 +49,7 @@ def fixture(name: str) -> tuple[Whole, Mapping[str, np.ndarray]]:
     source = open_source(case.path)
     whole = whole_of(
         source.graph(),
-        lambda op: source.tensors[op.name].load().astype(np.float64),
+        Weights(source.graph(), source.tensors),
         declared_inputs={at: at for at in case.fed},
         declared_outputs={at: at for at in case.wanted},
     )

@@ -21,6 +21,7 @@ TensorFlow computed by the names of the card (``inputs|<name>``, ``outputs|<name
 import json
 import os
 import shutil
+import sys
 import zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -116,12 +117,26 @@ def unrolled():
     return {"frames": x}, {"together": together}, dict(states_of(state), outputs=together)
 
 
+def parted():
+    """Embeddings parted by rows, a cell's kernel too, and a head parted by columns."""
+    ids = placeholder(tf.int32, [None, None], "words")
+    by_rows, by_columns = tf.fixed_size_partitioner(3), tf.fixed_size_partitioner(2, axis=1)
+    table = tf.compat.v1.get_variable("table", [11, 4], partitioner=by_rows)
+    x = tf.nn.embedding_lookup(table, ids, partition_strategy="div")
+    with tf.compat.v1.variable_scope("parts", partitioner=tf.fixed_size_partitioner(2)):
+        outputs, _ = rnn.dynamic_rnn(rnn_cell.BasicLSTMCell(3), x, dtype=tf.float32)
+    head = tf.compat.v1.get_variable("head", [3, 6], partitioner=by_columns)
+    logits = tf.tensordot(outputs, tf.convert_to_tensor(head), 1, name="logits")
+    return {"words": ids}, {"logits": logits}, {}
+
+
 CASES = {
     "frozen-stack": (stack, "frozen.pb"),
     "frozen-classifier": (classifier, "frozen.pb"),
     "frozen-translator": (translator, "frozen.pb"),
     "frozen-unrolled-text": (unrolled, "frozen.pbtxt"),
     "saved-tagger": (tagger, "saved_model"),
+    "saved-parted": (parted, "saved_model"),
 }
 
 
@@ -184,5 +199,5 @@ def write(session, graph, folder, file, inputs, wanted, outputs):
 
 
 if __name__ == "__main__":
-    for name in CASES:
+    for name in sys.argv[1:] or CASES:
         make(name)

@@ -40,18 +40,29 @@ class Weights:
         match = _PART.fullmatch(op.name)
         if match is None or match["whole"] not in self._tensors:
             raise NotRecognised(f"the source has no variable {op.name!r}", where=op.name)
-        start = sum(self._rows(match["whole"], k) for k in range(int(match["number"])))
-        rows = self._rows(match["whole"], int(match["number"]))
-        whole = self._tensors[match["whole"]].load()
-        return whole[start : start + rows].astype(np.float64)
+        array = self._tensors[match["whole"]].load()
+        axis, sizes = self._cut(match["whole"], int(match["number"]))
+        part = np.arange(sum(sizes[:-1]), sum(sizes))
+        return np.take(array, part, axis).astype(np.float64)
 
-    def _rows(self, whole: str, number: int) -> int:
-        node = self._graph.nodes.get(f"{whole}/part_{number}")
-        shape = None if node is None else node.attrs.get("shape")
+    def _cut(self, whole: str, number: int) -> tuple[int, list[int]]:
+        """Along which axis a variable is parted, and the lengths of its parts up to `number`."""
         stored = self._tensors[whole].shape
-        if not shape or tuple(shape[1:]) != tuple(stored[1:]):
-            raise NotRecognised(f"{whole!r} is not cut by rows", where=whole)
-        return int(shape[0])
+        shapes = [self._shape(f"{whole}/part_{k}") for k in range(number + 1)]
+        alike = [s for s in shapes if s is not None and len(s) == len(stored)]
+        axes = {k for s in alike for k, n in enumerate(s) if n != stored[k]} or {0}
+        if len(alike) <= number or len(axes) > 1 or not stored:
+            raise NotRecognised(f"{whole!r} is not cut along one axis", where=whole)
+        (axis,) = axes
+        sizes = [s[axis] for s in alike]
+        if sum(sizes) > stored[axis]:
+            raise NotRecognised(f"the parts of {whole!r} are larger than it is", where=whole)
+        return axis, sizes
+
+    def _shape(self, part: str) -> tuple[int, ...] | None:
+        node = self._graph.nodes.get(part)
+        shape = None if node is None else node.attrs.get("shape")
+        return None if not shape else tuple(int(n) for n in shape)
 
 
 class GraphSession:

@@ -26,7 +26,7 @@ def keys_of_variables(graph: Graph) -> dict[str, str]:
     """Variable of the graph -> key in the checkpoint, where the graph says one and only one.
 
     A graph may hold several savers (of the weights, of their averages) that call one variable
-    by different keys: such a variable is left out.
+    by different keys: such a variable is left out; so is one that is a part of what a key holds.
     """
     found: dict[str, set[str]] = {}
     for variable, key in _assigned(graph.nodes):
@@ -63,7 +63,10 @@ def _key(nodes: Mapping[str, Node], text: str) -> str:
         if node is None or not node.inputs:
             return ""
         if node.op == "RestoreV2":
-            return _named(nodes, node.inputs[1] if len(node.inputs) > 1 else "", output or "0")
+            names, slices = [*node.inputs[1:3], "", ""][:2]
+            # a part of a partitioned variable is restored from a slice: the key holds all of it
+            whole = not _named(nodes, slices, output or "0")
+            return _named(nodes, names, output or "0") if whole else ""
         if node.op != "Identity":
             return ""
         text = node.inputs[0]

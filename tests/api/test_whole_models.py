@@ -16,7 +16,10 @@ from lstmbridge.contracts import Hints, Outcome, TargetOptions
 from lstmbridge.errors import CannotExpress, FactMissing, UsageError
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
-CASES = ["frozen-classifier", "frozen-translator", "frozen-unrolled-text", "saved-tagger"]
+CASES = [
+    *("frozen-classifier", "frozen-translator", "frozen-unrolled-text"),
+    *("saved-parted", "saved-tagger"),
+]
 
 
 def card_of(case):

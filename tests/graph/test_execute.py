@@ -16,6 +16,7 @@ from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.words_rounding import GraphRounding
+from lstmbridge.runtimes.graph import Weights
 from lstmbridge.sources import open_source
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
@@ -57,7 +58,7 @@ def test_a_graph_gives_what_tensorflow_recorded(case):
     source = open_source(FOLDER / case / card["file"])
     whole = Program(
         Scopes(Tracer(network_of(source.graph()))),
-        lambda op: source.tensors[op.name].load().astype(np.float64),
+        Weights(source.graph(), source.tensors),
     )
     with np.load(FOLDER / case / "expected.npz") as stored:
         fed = {tensor(t): wide(stored[f"inputs|{n}"]) for n, t in card["inputs"].items()}

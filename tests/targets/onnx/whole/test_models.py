@@ -13,6 +13,7 @@ from lstmbridge.graph.lift import network_of
 from lstmbridge.graph.scopes import Scopes
 from lstmbridge.graph.trace import Tracer
 from lstmbridge.graph.whole import Port, Whole
+from lstmbridge.runtimes.graph import Weights
 from lstmbridge.sources import open_source
 
 FOLDER = Path(__file__).resolve().parents[4] / "fixtures" / "graphs"
@@ -31,7 +32,7 @@ def model_of(case):
     graph = source.graph()
     program = Program(
         Scopes(Tracer(network_of(graph))),
-        lambda op: source.tensors[op.name].load().astype(np.float64),
+        Weights(graph, source.tensors),
     )
     with np.load(FOLDER / case / "expected.npz") as stored:
         numbers = {name: stored[name] for name in stored.files}
