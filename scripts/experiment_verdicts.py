@@ -39,7 +39,8 @@ from lstmbridge.verify.faults import planted_faults
 from lstmbridge.verify.faults.fault import FeedsChanged, ModelRun, OutputsChanged
 from lstmbridge.verify.noise import StoredRounding, noise_floor, run_model
 from lstmbridge.verify.sessions import FAIL, PASS, Subject, judge
-from lstmbridge.verify.trials import MARGIN, departure, design
+from lstmbridge.verify.sightings import MARGIN
+from lstmbridge.verify.trials import departure, design, outlasted
 
 TARGETS = {"onnx": "onnxruntime-cpu", "torch": "torch"}
 RARELY = {"torch-export": "torch-export"}
@@ -106,7 +107,8 @@ def faulty(seed: int) -> dict:
             return {**found, "refused": refusal}
         specs = artifact.signature.inputs
         options = VerifyOptions(seed=seed)
-        experiment = design(one.model, specs, artifact.precision, options, lambda *_: None)
+        given = (one.model, specs, artifact.precision, options)
+        experiment = outlasted(design(*given, lambda *_: None), *given)
         found["precision"] = artifact.precision
         if experiment.infinite:
             return {**found, "infinite": experiment.infinite}

@@ -7,7 +7,7 @@ floor), by PyTorch, and by a builder of ONNX nodes. Nothing here knows a cell or
 
 from lstmbridge.arrays.namespace import ACTIVATIONS, Namespace, activation
 from lstmbridge.arrays.numpy64 import Float64
-from lstmbridge.arrays.rounding import SMALLEST_NORMAL, UNIT_ROUNDING, Rounding
+from lstmbridge.arrays.rounding import SMALLEST_NORMAL, UNIT_ROUNDING, Rounding, narrowed
 
 __all__ = [
     "ACTIVATIONS",
@@ -17,4 +17,5 @@ __all__ = [
     "Namespace",
     "Rounding",
     "activation",
+    "narrowed",
 ]

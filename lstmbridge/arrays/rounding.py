@@ -10,7 +10,9 @@ summation is nobody's promise, an error of the unit times the sum of its absolut
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA, Float64, product
@@ -33,6 +35,19 @@ SMALLEST_NORMAL: Mapping[str, float] = {
     "bfloat16": 2.0**-126,
 }
 """Below it a precision's numbers lie no closer together than just above it."""
+
+
+def narrowed(value: Array | float, dtype: np.dtype[Any]) -> Array:
+    """The value as `dtype` stores it; a lone number that is not 0 does not become 0.
+
+    The epsilon of a layer norm does so in float16 (1e-12; the least is 6e-8), and a variance of 0
+    would then be divided by 0. Rounded up it is lost beside any other variance that is not 0.
+    """
+    stored = np.asarray(value).astype(dtype)
+    if stored.ndim or stored != 0 or not value:
+        return stored
+    least = ml_dtypes.finfo(dtype).smallest_subnormal  # type: ignore[no-untyped-call]
+    return np.asarray(np.copysign(least, np.asarray(value, np.float64))).astype(dtype)
 
 
 class Rounding(Float64):
@@ -148,7 +163,9 @@ class Rounding(Float64):
         return self._elementwise(super().softsign, a)
 
     def mean(self, a: Array) -> Array:
-        """Mean of the last axis: errs as a dot product with 1/n."""
+        """Mean of the last axis: errs as a dot product with 1/n; of one number it is that."""
+        if a.shape[-1] == 1:
+            return super().mean(a)
         spread = np.mean(np.abs(a), axis=-1, keepdims=True) * self._unit
         noise = self._draw(1.0, spread.shape)
         return self._err(super().mean(a) + noise * spread)

@@ -37,7 +37,8 @@ from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify.data import data_probe
 from lstmbridge.verify.probes import NOT_PROBED, Probe
 from lstmbridge.verify.sessions import ERROR, FAIL, UNAVAILABLE, judge, open_subject
-from lstmbridge.verify.trials import Experiment, design, merged
+from lstmbridge.verify.sightings import merged
+from lstmbridge.verify.trials import Experiment, design
 
 __all__ = ["Pack", "read", "record", "replay"]
 

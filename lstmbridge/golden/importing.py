@@ -28,7 +28,8 @@ from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import INPUTS, OUTPUTS, SEQUENCE_LENGTH
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify.probes import Probe
-from lstmbridge.verify.trials import MARGIN, Experiment, Trial, design
+from lstmbridge.verify.sightings import MARGIN
+from lstmbridge.verify.trials import Experiment, Trial, design
 
 _TWICE = 2.0
 """Recording and artifact may each be off by what rounding allows, to either side."""

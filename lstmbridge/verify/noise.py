@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import ml_dtypes
 import numpy as np
 
-from lstmbridge.arrays import SMALLEST_NORMAL, UNIT_ROUNDING, Rounding
+from lstmbridge.arrays import SMALLEST_NORMAL, UNIT_ROUNDING, Rounding, narrowed
 from lstmbridge.arrays.numpy64 import Float64
 from lstmbridge.contracts import Feeds, Outputs
 from lstmbridge.gates import Array
@@ -41,6 +41,8 @@ WINDOW = 2
 CHAOS = 1 / 16
 """Where rounding alone moves results by this share of their size, they prove nothing; seeded
 probes end before (see `trials`)."""
+_FAR: Mapping[str, float] = {"sigmoid": 18.0, "tanh": 9.0}
+"""Where a coarse kernel's words no longer change; see `_kernels`."""
 _SAMPLES = 96
 """Fewest (replicas x rows x units) behind a floor: small networks get more replicas."""
 _TRAJECTORIES = 16
@@ -67,9 +69,10 @@ class StoredRounding(Rounding, Library):
 
     Constants are first stored in the precision's own type: the identity when the source's
     weights fit, the true loss when an artifact is narrower. And for the first half of the rows
-    the errors of a layer's first step come back at every step: real rounding errs the same way
-    wherever the numbers are the same (a state at rest, a gate that is shut), and what errors at
-    random would cancel over many steps then adds up.
+    the errors of a layer's first step come back at every step, those of what is computed for all
+    steps at once too: real rounding errs the same way wherever the numbers are the same (a state
+    at rest, a gate that is shut, an input that stays), and what errors at random would cancel
+    over many steps then adds up.
     """
 
     def __init__(self, precision: str, seed: int, shelf: Shelf | None = None) -> None:
@@ -81,6 +84,7 @@ class StoredRounding(Rounding, Library):
         self._count = 0
         self._coarse = False
         self._most = largest(precision)
+        self._constant = _CONSTANTS.get(precision, CONSTANT)
         self._first: dict[tuple[str, int], Array] = {}
 
     def weights(self, cell: Cell) -> Mapping[str, Array]:
@@ -99,20 +103,43 @@ class StoredRounding(Rounding, Library):
         self._layer, self._count, self._coarse = layer, 0, coarse
 
     def _err_within(self, units: float, a: Array) -> Array:
-        """Rounded; what the precision cannot hold is infinite, as it is in a runtime."""
+        """Rounded; what the precision cannot hold is infinite, as it is in a runtime.
+
+        So is what rounding could carry past the end: that no run did is chance.
+        """
         rounded = super()._err_within(units, a)
-        over = np.abs(rounded) > self._most
-        return np.where(over, np.copysign(np.inf, rounded), rounded) if over.any() else rounded
+        reach = self._constant * units * self._unit
+        over = np.abs(a) * (1.0 + reach) > self._most
+        return np.where(over, np.copysign(np.inf, a), rounded) if over.any() else rounded
+
+    def mul(self, a: Array, b: Array) -> Array:
+        """Product; of what is infinite and what rounding may make 0, nothing: it may be NaN."""
+        result = super().mul(a, b)
+        if np.isfinite(result).all():
+            return result
+        least = self._constant * 2.0 * self._unit
+        lost = (np.isinf(a) & (np.abs(b) <= least)) | (np.isinf(b) & (np.abs(a) <= least))
+        return np.where(lost, np.nan, result)
 
     def sigmoid(self, a: Array) -> Array:
-        """To within 2 units of 1, 3 in a coarse kernel."""
+        """To within 2 units of 1; 3 in a coarse kernel, and those far out err together."""
         value = super().sigmoid(a)
-        return value + self._draw(self._unit, value.shape) if self._coarse else value
+        if not self._coarse:
+            return value
+        value = value + self._draw(self._unit, value.shape)
+        return np.asarray(value + self._together(2.0, np.abs(a) > _FAR["sigmoid"]))
 
     def tanh(self, a: Array) -> Array:
-        """To within 3 units of its value, 5 in a coarse kernel."""
+        """To within 3 units of its value; 5 in a coarse kernel, and those far out err together."""
         value = super().tanh(a)
-        return self._err(value) if self._coarse else value
+        if not self._coarse:
+            return value
+        together = self._together(4.0, np.abs(a) > _FAR["tanh"])
+        return np.asarray(self._err(value) + value * together)
+
+    def _together(self, units: float, where: Array) -> Array:
+        """One error for all units of a row that are at `where`: half of what was measured."""
+        return np.where(where, self._draw(units * self._unit, (len(where), 1)), 0.0)
 
     def _draw(self, limit: float, shape: tuple[int, ...]) -> Array:
         errors = super()._draw(limit, shape)
@@ -121,6 +148,9 @@ class StoredRounding(Rounding, Library):
             first = self._first.setdefault((self._layer, self._count), errors)
             half = len(errors) // 2
             errors[:half] = first[:half]
+        elif len(shape) == 3:  # (time, rows, features)
+            half = shape[1] // 2
+            errors[:, :half] = errors[:1, :half]
         return errors
 
     def near_one(self, a: Array) -> Array:
@@ -129,7 +159,7 @@ class StoredRounding(Rounding, Library):
 
     def constant(self, value: Array | float) -> Array:
         """Narrowed, then widened exactly."""
-        return np.asarray(value).astype(self._stored).astype(np.float64)
+        return narrowed(value, self._stored).astype(np.float64)
 
 
 class Runner(Protocol):
@@ -185,8 +215,10 @@ def _kernels(ops: StoredRounding, layer: Layer, right: Step[Array]) -> Step[Arra
     """Steps that `ops` can tell apart, and what a kernel errs by beyond them.
 
     ONNX Runtime's RNN computes a float32 tanh to within 2 units of 1, however small the value:
-    1.6 units off at 1e-8, in 1.32. Its LSTM and GRU do better; its GRU's sigmoid errs by up to 5
-    units of 1 (4 far out, where the value is 0), and its tanh by up to 10 units of its value.
+    1.6 units off at 1e-8, in 1.32. Its LSTM and GRU do better. Its GRU's sigmoid errs by up to 5
+    units of 1, its tanh by up to 10 units of its value, and far out by the same in every unit:
+    the reset gate gives -4 units for 0 and 1 + 4 units for 1, the tanh 1 + 8 units for 1. What
+    comes next adds these up, as no errors at random do.
     """
     single = ops.precision == "float32"
     absolute = single and isinstance(layer.cell, RNN) and layer.cell.activation.value == "tanh"

@@ -24,6 +24,7 @@ from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.signature import INPUTS, SEQUENCE_LENGTH
 from lstmbridge.verify.amplitude import lively_amplitude
+from lstmbridge.verify.numbers import size_of
 from lstmbridge.verify.options import VerifyOptions
 
 NOT_PROBED = "empty batches, empty sequences, NaN and infinite inputs (runtimes differ by design)"
@@ -31,6 +32,8 @@ NOT_PROBED = "empty batches, empty sequences, NaN and infinite inputs (runtimes 
 
 DEFAULT_BATCH = 4
 DEFAULT_STEPS = 48
+LONG_STEPS = 260
+"""Of the one probe that looks for what begins late: a traced length, a counter of 8 bits."""
 MIDDLE_STEPS = 10
 _LEAST_STEPS = 12
 _LOUD = 64.0
@@ -39,6 +42,8 @@ _WINDABLE = 101.0
 """A clip beyond this is not wound up to."""
 _CHEAP = 4_000_000
 """Weights of a network whose steps cost nothing worth saving."""
+_CHEAP_LONG = 100_000
+"""Likewise, where there are many steps."""
 
 InputSpecs = tuple[TensorSpec, ...]
 
@@ -118,9 +123,17 @@ def seeded_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> li
 
 def _long(model: Model) -> int:
     """Steps of the long probe: fewer where each step costs much."""
-    cells = [layer.cell for layer in model.layers]
-    weights = sum(len(c.GATES) * c.units * (c.input_size + c.output_size) for c in cells)
-    return int(np.clip(DEFAULT_STEPS * _CHEAP // max(weights, 1), _LEAST_STEPS, DEFAULT_STEPS))
+    weights = max(size_of(model), 1)
+    return int(np.clip(DEFAULT_STEPS * _CHEAP // weights, _LEAST_STEPS, DEFAULT_STEPS))
+
+
+def long_probe(model: Model, specs: InputSpecs, options: VerifyOptions) -> Probe | None:
+    """One row that outlasts all others; None where the length is fixed, given, or costly."""
+    time = next(spec.shape[1] for spec in specs if spec.name == INPUTS)
+    steps = min(LONG_STEPS, LONG_STEPS * _CHEAP_LONG // max(size_of(model), 1))
+    if isinstance(time, int) or options.steps is not None or steps <= DEFAULT_STEPS:
+        return None
+    return _make(model, specs, options.seed, [Recipe(1, steps, optional=False)], first=500)[0]
 
 
 def stronger_probes(model: Model, specs: InputSpecs, options: VerifyOptions) -> list[Probe]:
@@ -213,11 +226,11 @@ def _cook(
         else:
             size = (0.8 if spec.name.endswith("_h") else 1.6) * recipe.state_strength
             values = random.uniform(-size, size, (recipe.batch, int(spec.shape[1])))
-        feeds[spec.name] = frozen(_within(values, spec.dtype).astype(spec.dtype))
+        feeds[spec.name] = frozen(within(values, spec.dtype).astype(spec.dtype))
     return Probe(_name(recipe, feeds), feeds)
 
 
-def _within(values: Array, dtype: np.dtype[Any]) -> Array:
+def within(values: Array, dtype: np.dtype[Any]) -> Array:
     """The values, none too large for a quarter of what `dtype` holds: sums must fit as well."""
     if np.issubdtype(dtype, np.integer):
         return values

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from lstmbridge.arrays import UNIT_ROUNDING
 from lstmbridge.contracts import FaultReport, Outputs, Progress
 from lstmbridge.gates import Array
 from lstmbridge.model.blocks import Model
@@ -20,23 +19,18 @@ from lstmbridge.verify.noise import largest, noise_floor, run_model
 from lstmbridge.verify.numbers import WORTH_A_SKETCH, Oracle, Shelf, Sketch, size_of
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import (
+    DEFAULT_STEPS,
     InputSpecs,
     Probe,
     blind_probes,
+    long_probe,
     seeded_probes,
     shortened,
     stronger_probes,
 )
+from lstmbridge.verify.sightings import DROWNED, Sighting, margin_of, report_of
+from lstmbridge.verify.sought import Search
 
-MARGIN = 10.0
-"""A fault is caught when it departs by more than this many times what is allowed."""
-_MARGINS: Mapping[str, float] = {"tf32": 2.0, "float16": 2.0, "bfloat16": 2.0}
-"""Where numbers have 11 bits or fewer, ten times what rounding does is often more than a fault
-can do. Above 2, a runtime that had it and erred towards the truth by all that is allowed would
-still fail."""
-DROWNED = 1 / 3
-"""Departures below this share of what is allowed are no larger than rounding's own: nothing
-that is computed in this precision can show them."""
 EXPLOSION = 1e4
 """Seeded probes end before outputs are so many times as large as inputs: past that, gates switch
 between exact 0 and 1, and single roundings decide which."""
@@ -79,11 +73,6 @@ class Experiment:
     infinite: str = ""
 
 
-def margin_of(precision: str) -> float:
-    """How far a fault must stand above what is allowed in `precision`."""
-    return _MARGINS.get(precision, MARGIN)
-
-
 @dataclass(frozen=True, eq=False)
 class _Setting:
     """What all trials of an experiment share."""
@@ -98,14 +87,6 @@ class _Setting:
         """For a first look at faults, where it is worth it and the precision leaves room."""
         fine = self.precision == "float64" or size_of(self.model) < WORTH_A_SKETCH
         return None if fine else Sketch()
-
-
-@dataclass
-class _Sighting:
-    """How far one fault has been seen to depart: over all trials so far."""
-
-    ratio: float = 0.0
-    floor_ratio: float = 0.0
 
 
 def design(
@@ -141,6 +122,26 @@ def design(
         bad = next(trial.probe.name for trial in trials if trial not in finite)
         return Experiment(tuple(finite), FaultReport(0, 0), infinite=bad)
     return _with_faults(setting, finite, progress)
+
+
+def outlasted(
+    experiment: Experiment, model: Model, specs: InputSpecs, precision: str, options: VerifyOptions
+) -> Experiment:
+    """The experiment with a trial of many more steps, for what begins late in an artifact.
+
+    Its length is halved until rounding does not decide it; no longer than others, it is left out.
+    """
+    longest = max((trial.probe.steps for trial in experiment.trials), default=0)
+    if options.only_data or longest < DEFAULT_STEPS:
+        return experiment  # others were shortened already, or given
+    setting = _Setting(model, specs, precision, options, Shelf(model))
+    probe = long_probe(model, specs, options)
+    while probe is not None and probe.steps > longest:
+        trial = _trial(setting, probe)
+        if _calm(trial, precision):
+            return replace(experiment, trials=(*experiment.trials, trial))
+        probe = shortened(probe, probe.steps // 2)
+    return experiment
 
 
 def _finite(trial: Trial, precision: str) -> bool:
@@ -205,6 +206,8 @@ def _calm_trial(setting: _Setting, probe: Probe) -> Trial:
     return trial
 
 
+_MOST_SOUGHT = 16
+"""Faults that probes are sought for; where more are open, the weights or the bits are to blame."""
 _LOUD = frozenset({"gates clipped"})
 """Faults that loud inputs alone show: what was recorded elsewhere need not hold any."""
 
@@ -214,7 +217,7 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
     if setting.options.only_data:
         faults = [fault for fault in faults if fault.name not in _LOUD]
     look = partial(_look, oracle=Oracle(setting.shelf), sketch=setting.sketch())
-    seen = {fault.name: _Sighting() for fault in faults}
+    seen = {fault.name: Sighting() for fault in faults}
     for k, fault in enumerate(faults):
         progress("faults", k, len(faults))
         look(fault, seen[fault.name], [] if fault.idle else _by_cost(trials), until=_MEASURED)
@@ -230,13 +233,16 @@ def _with_faults(setting: _Setting, trials: list[Trial], progress: Progress) -> 
         hidden = [fault for fault in open_ if seen[fault.name].floor_ratio <= DROWNED]
         blind = (_trial(setting, probe) for probe in blind_probes(*given))
         trials.extend(_catching(blind, hidden, seen, look, setting.precision))
-    return Experiment(tuple(trials), _report(seen, setting.precision))
+        left = [fault for fault in open_ if seen[fault.name].ratio <= margin]
+        sought = _sought(setting, left, seen)
+        trials.extend(_catching(sought, left, seen, look, setting.precision))
+    return Experiment(tuple(trials), report_of(seen, setting.precision))
 
 
 def _catching(
     trials: Iterable[Trial],
     open_: Sequence[Fault],
-    seen: Mapping[str, _Sighting],
+    seen: Mapping[str, Sighting],
     look: Callable[..., None],
     precision: str,
 ) -> Iterator[Trial]:
@@ -257,18 +263,31 @@ def _catching(
         open_ = left
 
 
+def _sought(
+    setting: _Setting, open_: Sequence[Fault], seen: Mapping[str, Sighting]
+) -> Iterator[Trial]:
+    """Trials on rows that were bred to show the faults still open, the hidden ones first."""
+    given = (setting.model, setting.specs, setting.options.seed, setting.precision)
+    search, margin = Search(*given, explosion=EXPLOSION), margin_of(setting.precision)
+    for fault in sorted(open_, key=lambda f: seen[f.name].floor_ratio)[:_MOST_SOUGHT]:
+        probes = search.probes(fault)
+        while seen[fault.name].ratio <= margin and (probe := next(probes, None)) is not None:
+            yield _trial(setting, probe)
+
+
 def _could_be_seen(
-    setting: _Setting, open_: Mapping[Fault, _Sighting], look: Callable[..., None]
+    setting: _Setting, open_: Mapping[Fault, Sighting], look: Callable[..., None]
 ) -> None:
     """Whether other data than the user's would show these faults: then they are missed here."""
     given = (setting.model, setting.specs, setting.options)
     calm = (_calm_trial(setting, probe) for probe in seeded_probes(*given))
     blind = (_trial(setting, probe) for probe in blind_probes(*given))
-    for trials, sought in ((calm, np.inf), (blind, DROWNED)):
+    bred = _sought(setting, list(open_), {f.name: s for f, s in open_.items()})
+    for trials, sought in ((calm, np.inf), (blind, DROWNED), (bred, DROWNED)):
         hidden = [s for s in open_.items() if s[1].floor_ratio <= sought]
         for trial in trials if hidden else ():
             for fault, sighting in hidden if _finite(trial, setting.precision) else ():
-                elsewhere = _Sighting()
+                elsewhere = Sighting()
                 look(fault, elsewhere, [trial], until=margin_of(setting.precision))
                 sighting.floor_ratio = max(sighting.floor_ratio, elsewhere.floor_ratio)
 
@@ -279,7 +298,7 @@ def _by_cost(trials: Sequence[Trial]) -> list[Trial]:
 
 def _look(
     fault: Fault,
-    sighting: _Sighting,
+    sighting: Sighting,
     trials: Sequence[Trial],
     *,
     until: float,
@@ -318,52 +337,4 @@ def departure(actual: Outputs, expected: Outputs, allowed: Mapping[str, Array]) 
     return max(
         float(ratio_of(np.abs(np.asarray(actual[name], np.float64) - values), allowed[name]).max())
         for name, values in expected.items()
-    )
-
-
-def _report(seen: Mapping[str, _Sighting], precision: str) -> FaultReport:
-    # a fault that moves nothing by more than float64 rounding is no fault on these weights
-    still = 16.0 * UNIT_ROUNDING["float64"] / UNIT_ROUNDING[precision]
-    margin = margin_of(precision)
-    drowned = [name for name, s in seen.items() if still < s.floor_ratio <= DROWNED]
-    same = [name for name, s in seen.items() if s.floor_ratio <= still] + drowned
-    caught = {name: s.ratio for name, s in seen.items() if s.ratio > margin and name not in same}
-    missed = [name for name in seen if name not in caught and name not in same]
-    return FaultReport(
-        planted=len(caught) + len(missed),
-        caught=len(caught),
-        indistinguishable=tuple(same),
-        missed=tuple(missed),
-        weakest=min(caught.items(), key=lambda item: item[1]) if caught else None,
-        caught_names=tuple(caught),
-        ratios={name: s.ratio for name, s in seen.items() if name not in same},
-        drowned=tuple(drowned),
-    )
-
-
-def merged(reports: Sequence[FaultReport]) -> FaultReport:
-    """One report for several experiments: a fault is caught when each experiment catches it."""
-    if len(reports) == 1:
-        return reports[0]
-    missed = sorted({name for report in reports for name in report.missed})
-    caught = [
-        name
-        for name in dict.fromkeys(name for report in reports for name in report.caught_names)
-        if name not in missed
-    ]
-    same = {name for report in reports for name in report.indistinguishable}
-    drowned = dict.fromkeys(name for report in reports for name in report.drowned)
-    weakest = [report.weakest for report in reports if report.weakest is not None]
-    ratios: dict[str, float] = {}
-    for report in reports:
-        for name, ratio in report.ratios.items():
-            ratios[name] = min(ratio, ratios.get(name, ratio))
-    return replace(
-        FaultReport(len(caught) + len(missed), len(caught)),
-        indistinguishable=tuple(sorted(same.difference(caught, missed))),
-        missed=tuple(missed),
-        weakest=min(weakest, key=lambda item: item[1]) if weakest else None,
-        caught_names=tuple(caught),
-        ratios=ratios,
-        drowned=tuple(drowned),
     )

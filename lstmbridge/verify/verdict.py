@@ -29,8 +29,9 @@ from lstmbridge.verify.metamorphic import not_claimed
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import NOT_PROBED, InputSpecs
 from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_subject
+from lstmbridge.verify.sightings import merged
 from lstmbridge.verify.smallest import smallest
-from lstmbridge.verify.trials import Experiment, design, merged
+from lstmbridge.verify.trials import Experiment, design, outlasted
 
 EXACT = "float64"
 Plan = tuple[InputSpecs, str]
@@ -82,7 +83,7 @@ def verify(
                 stack.enter_context(subject.session)
         plans = _plans(model, opened)
         designs = {
-            plan: design(model, plan[0], plan[1], options, report)
+            plan: outlasted(design(model, *plan, options, report), model, *plan, options)
             for plan in dict.fromkeys(plans.values())
         }
         results = [
@@ -118,7 +119,7 @@ def verify(
             *_undecided(experiments),
             *_unclaimed(model, opened, results),
             *drowned_remarks(faults),
-            f"not probed: {NOT_PROBED}",
+            f"not probed: {NOT_PROBED}{_later(experiments)}",
         ),
         seconds=time.perf_counter() - start,
         seed=options.seed,
@@ -228,6 +229,12 @@ def _unclaimed(
         for line in not_claimed(model, s.thing.signature.inputs)
     )
     return list(said)
+
+
+def _later(experiments: Sequence[Experiment]) -> str:
+    """Steps that no probe reached: an operator cannot know them, what surrounds it could."""
+    steps = [trial.probe.steps for one in experiments for trial in one.trials]
+    return f"; nor any step after the {max(steps)}th" if max(steps, default=0) > 3 else ""
 
 
 def _left_out(

@@ -13,7 +13,13 @@ from lstmbridge.model.signature import States
 from lstmbridge.verify import VerifyOptions
 from lstmbridge.verify.amplitude import lively_amplitude
 from lstmbridge.verify.data import data_probe
-from lstmbridge.verify.probes import seeded_probes, shortened, stronger_probes
+from lstmbridge.verify.probes import (
+    LONG_STEPS,
+    long_probe,
+    seeded_probes,
+    shortened,
+    stronger_probes,
+)
 
 
 @pytest.fixture
@@ -187,3 +193,13 @@ class TestOwnData:
     def test_an_input_that_must_be_fed_is_asked_for(self, specs):
         with pytest.raises(UsageError, match="arrays named sequence_length"):
             data_probe(specs, {"sequence_length": np.array([1])})
+
+
+def test_one_probe_outlasts_all_others_where_steps_are_cheap(networks, artifact_of):
+    model = networks.stack()
+    specs = artifact_of(model).signature.inputs
+    probe = long_probe(model, specs, VerifyOptions())
+    assert (probe.batch, probe.steps) == (1, LONG_STEPS)
+    assert LONG_STEPS > 256  # a counter of 8 bits
+    assert long_probe(model, specs, VerifyOptions(steps=20)) is None
+    assert long_probe(networks.stack(units=300), specs, VerifyOptions()) is None

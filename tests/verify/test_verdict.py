@@ -15,7 +15,7 @@ from lstmbridge.model.cells import GRU, NAS, RNN, UGRNN, CoupledLSTM, IndyLSTM, 
 from lstmbridge.model.forward import forward
 from lstmbridge.model.signature import States
 from lstmbridge.verify import VerifyOptions, verify
-from lstmbridge.verify.trials import MARGIN
+from lstmbridge.verify.sightings import MARGIN
 
 
 @pytest.fixture
@@ -50,10 +50,25 @@ class TestPass:
     def test_all_outputs_of_all_probes_are_counted(self, model, puppet, honest, artifact_of):
         runtime = puppet(honest(model))
         verdict = verify(model, [(runtime, artifact_of(model))])
-        fed = runtime.fed[:4]  # what follows is fed to check claims
+        fed = runtime.fed[:5]  # what follows is fed to check claims
         sizes = [sum(v.size for v in forward(model, feeds).values()) for feeds in fed]
         outputs = verdict.runtimes[0].outputs.values()
         assert sum(one.comparisons for one in outputs) == sum(sizes)
+
+    @pytest.mark.parametrize("step", [50, 100, 128, 256])
+    def test_what_goes_wrong_late_fails(self, model, puppet, honest, artifact_of, step):
+        """A length that was traced, a table that ends: what is no operator may know the step."""
+        right = honest(model)
+
+        def late(feeds):
+            given = dict(right(feeds))
+            given["outputs"] = np.array(given["outputs"])
+            given["outputs"][:, step:] = 0.0
+            return given
+
+        verdict = verify(model, [(puppet(late), artifact_of(model))])
+        assert verdict.outcome is Outcome.FAIL
+        assert verdict.not_run[-1].endswith("nor any step after the 260th")
 
     @pytest.mark.parametrize(
         "kind", [GRU, RNN, UGRNN, CoupledLSTM, LayerNormLSTM, IndyLSTM, NAS], ids=lambda k: k.KIND

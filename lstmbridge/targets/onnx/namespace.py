@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import Self
 
+from lstmbridge.arrays import narrowed
 from lstmbridge.arrays.numpy64 import SELU_ALPHA, SELU_GAMMA
 from lstmbridge.gates import Array
 from lstmbridge.targets.onnx.builder import GraphBuilder
@@ -48,7 +49,7 @@ class Symbolic:
 
     def constant(self, value: Array | float) -> str:
         """An initializer in the graph's precision, named after what it is where that is known."""
-        array = np.asarray(value).astype(self._graph.dtype)
+        array = narrowed(value, self._graph.dtype)
         if isinstance(value, Named):
             label = value.label
         elif array.ndim == 0:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lstmbridge.arrays import narrowed
 from lstmbridge.gates import Array
 
 # ONNX operator Selu, default attributes
@@ -32,7 +34,10 @@ class TorchOps:
         if not isinstance(value, (int, float)):
             return torch.tensor(value, **self._place)
         if value not in self._scalars:
-            self._scalars[value] = torch.full((), value, **self._place)
+            # float16 alone loses numbers that cells are made of: an epsilon of 1e-12
+            half = self._place["dtype"] == torch.float16
+            stored = float(narrowed(value, np.dtype(np.float16))) if half else value
+            self._scalars[value] = torch.full((), stored, **self._place)
         return self._scalars[value]
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from lstmbridge.graph.whole import Whole
 from lstmbridge.verify.compare import ratio_of
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import Probe
-from lstmbridge.verify.trials import DROWNED, MARGIN, Trial
+from lstmbridge.verify.sightings import DROWNED, MARGIN
+from lstmbridge.verify.trials import Trial
 from lstmbridge.verify.wholes.faults import WholeFault, whole_faults
 from lstmbridge.verify.wholes.feeding import (
     Recipe,

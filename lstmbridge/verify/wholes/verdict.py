@@ -23,7 +23,7 @@ from lstmbridge.verify.ledger import merged_ledgers
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import NOT_PROBED
 from lstmbridge.verify.sessions import FAIL, Subject, judge, open_subject
-from lstmbridge.verify.trials import merged
+from lstmbridge.verify.sightings import merged
 from lstmbridge.verify.wholes.facts import facts_of
 from lstmbridge.verify.wholes.likeness import like
 from lstmbridge.verify.wholes.trials import Trials, design
