@@ -10,7 +10,7 @@ output furthest: what is not reached yet is reached from there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from lstmbridge.verify.noise import WINDOW, StoredRounding, run_model
 from lstmbridge.verify.numbers import size_of
 from lstmbridge.verify.probes import MIDDLE_STEPS, InputSpecs, Probe, frozen, within
 
-_ROWS, _STEPS, _ROUNDS = 96, MIDDLE_STEPS, 5
+_ROWS, _STEPS, _ROUNDS = 96, MIDDLE_STEPS, 4
+_BLIND_ROUNDS = 3
+"""Generations in which no row shows a fault: what they do not reach is given up."""
 _PARENTS = 16
 _ERRING, _ERRING_MUCH = 3, 16
 """Perturbed runs of each row behind a guess at its noise; and behind the last choice."""
@@ -38,6 +40,25 @@ _KEPT, _TRIED = 6, 3
 
 Rows = dict[str, Array]
 """What is fed, by input name; the first axis are candidates."""
+
+
+@dataclass(eq=False)
+class Generation:
+    """Candidates, and what the right network makes of them.
+
+    Attributes:
+        rows: what is fed.
+        right: the oracle's outputs.
+        furthest: by output and row: its largest number.
+        calm: rows that do not explode; single roundings decide where they do.
+        erring: outputs of perturbed runs, once they were asked for.
+    """
+
+    rows: Rows
+    right: Outputs
+    furthest: Array
+    calm: Array
+    erring: Outputs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +77,7 @@ class Search:
     seed: int
     precision: str
     explosion: float
+    _common: list[Generation] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -73,21 +95,51 @@ class Search:
         """Rows that show `fault`, a probe each, the best first; none where nothing shows it."""
         if not self.rows:
             return
-        random = np.random.default_rng([self.seed, 400])
-        rows = self._first(random)
+        for k in range(_BLIND_ROUNDS):
+            generation = self._generation(k)
+            shown = self._shown_by(fault, generation, _ERRING)
+            if shown.any():
+                yield from self._refined(fault, generation, shown)
+                return
+
+    def _generation(self, number: int) -> Generation:
+        """One of those that drive outputs as far as they go: the same for every fault."""
+        while len(self._common) <= number:
+            random = np.random.default_rng([self.seed, 400, len(self._common)])
+            if not self._common:
+                rows = self._first(random)
+            else:
+                last = self._common[-1]
+                each = max(1, _PARENTS // len(last.furthest))
+                best = np.argsort(-last.furthest, axis=1, kind="stable")[:, :each]
+                rows = self._bred(last.rows, np.unique(best), random)
+            self._common.append(self._made(rows))
+        return self._common[number]
+
+    def _made(self, rows: Rows) -> Generation:
+        with np.errstate(over="ignore", invalid="ignore"):
+            right = run_model(self.model, rows)
+            sizes = np.asarray([_largest(a) for a in right.values()])
+        calm = sizes.max(axis=0) <= self.explosion * (1.0 + _largest(rows[INPUTS]))
+        return Generation(rows, right, np.where(calm, sizes, 0.0), calm)
+
+    def _refined(self, fault: Fault, generation: Generation, shown: Array) -> Iterator[Probe]:
+        """From the first rows that show it to those that show it best."""
+        random = np.random.default_rng([self.seed, 401])
         kept: list[Rows] = []
-        for k in range(_ROUNDS):
-            shown, furthest = self._tried(fault, rows, _ERRING, k)
-            kept.append(_chosen(rows, _best(shown)[:_KEPT]))
+        for _ in range(_ROUNDS):
+            best = _best(shown)
+            kept.append(_chosen(generation.rows, best[:_KEPT]))
             if shown.max() > _ENOUGH:
                 break
-            rows = self._bred(rows, _parents(shown, furthest), random)
+            rows = self._bred(generation.rows, best[:_PARENTS], random)
+            generation = self._made(rows)
+            shown = self._shown_by(fault, generation, _ERRING)
         # what stood out by chance, of few runs, does not do so again
-        rows = {name: np.concatenate([some[name] for some in kept]) for name in rows}
-        if len(rows[INPUTS]):
-            shown, _ = self._tried(fault, rows, _ERRING_MUCH, _ROUNDS)
-            for top in _best(shown)[:_TRIED]:
-                yield self._probe(fault, _chosen(rows, top[None]))
+        final = self._made({n: np.concatenate([some[n] for some in kept]) for n in kept[0]})
+        shown = self._shown_by(fault, final, _ERRING_MUCH)
+        for top in _best(shown)[:_TRIED]:
+            yield self._probe(fault, _chosen(final.rows, top[None]))
 
     def _first(self, random: np.random.Generator) -> Rows:
         """Rows of every strength; a third of them hold still."""
@@ -115,20 +167,18 @@ class Search:
             for name, values in drawn.items()
         }
 
-    def _tried(self, fault: Fault, rows: Rows, runs: int, seed: int) -> tuple[Array, Array]:
-        """By row: how far the fault stands out of the noise; by output and row: its size.
-
-        Rows that explode show nothing: single roundings decide there.
-        """
+    def _shown_by(self, fault: Fault, made: Generation, runs: int) -> Array:
+        """By row: how far the fault stands out of the noise; 0: not at all, or it explodes."""
         with np.errstate(over="ignore", invalid="ignore"):
-            right = run_model(self.model, rows)
-            wrong = fault.run(rows)
-            tiled = {name: np.concatenate([a] * runs) for name, a in rows.items()}
-            erring = run_model(self.model, tiled, StoredRounding(self.precision, seed))
-            shown = np.max([self._shown(n, right, wrong, erring) for n in right], axis=0)
-            sizes = np.asarray([_largest(a) for a in right.values()])
-            calm = sizes.max(axis=0) <= self.explosion * (1.0 + _largest(rows[INPUTS]))
-        return np.where(calm, shown, 0.0), np.where(calm, sizes, 0.0)
+            wrong = fault.run(made.rows)
+            if all(np.array_equal(wrong[n], made.right[n], equal_nan=True) for n in made.right):
+                return np.zeros(len(made.calm))
+            if made.erring is None:
+                tiled = {name: np.concatenate([a] * runs) for name, a in made.rows.items()}
+                ops = StoredRounding(self.precision, runs)
+                made.erring = run_model(self.model, tiled, ops)
+            shown = [self._shown(n, made.right, wrong, made.erring) for n in made.right]
+        return np.where(made.calm, np.max(shown, axis=0), 0.0)
 
     def _shown(self, name: str, right: Outputs, wrong: Outputs, erring: Outputs) -> Array:
         values = right[name]
@@ -189,12 +239,3 @@ def _best(shown: Array) -> Array:
     """Rows that show anything, the best first."""
     order = np.argsort(-shown, kind="stable")
     return np.asarray(order[shown[order] > 0.0])
-
-
-def _parents(shown: Array, furthest: Array) -> Array:
-    """Rows that show the fault best; where none shows it, those that go furthest, by output."""
-    if shown.max() > 0.0:
-        return _best(shown)[:_PARENTS]
-    each = max(1, _PARENTS // len(furthest))
-    found = np.argsort(-furthest, axis=1, kind="stable")[:, :each]
-    return np.unique(found)

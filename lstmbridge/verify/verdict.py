@@ -82,14 +82,7 @@ def verify(
             if subject.session is not None:
                 stack.enter_context(subject.session)
         plans = _plans(model, opened)
-        designs = {
-            plan: outlasted(design(model, *plan, options, report), model, *plan, options)
-            for plan in dict.fromkeys(plans.values())
-        }
-        results = [
-            _judged(model, subject, designs[plans[k]] if k in plans else None, options, report)
-            for k, subject in enumerate(opened)
-        ]
+        results, designs = _run(model, opened, plans, options, report)
     experiments = _relevant(opened, plans, designs)
     faults = merged([one.faults for one in experiments])
     ledger = merged_ledgers(checked)
@@ -172,6 +165,33 @@ def _plans(model: Model, opened: Sequence[Subject]) -> dict[int, Plan]:
             if not own and fed == on_artifacts[0][0] and precision == EXACT:
                 plans[k] = on_artifacts[0]
     return plans
+
+
+def _run(
+    model: Model,
+    opened: Sequence[Subject],
+    plans: Mapping[int, Plan],
+    options: VerifyOptions,
+    progress: Progress,
+) -> tuple[list[RuntimeResult], dict[Plan, Experiment]]:
+    """Every subject on the trials of its plan; and what each plan's trials were.
+
+    What begins late can be in a file, not in the source: files alone are run on the longest.
+    """
+    designs = {
+        plan: design(model, *plan, options, progress) for plan in dict.fromkeys(plans.values())
+    }
+    files = {k for k, subject in enumerate(opened) if isinstance(subject.thing, Artifact)}
+    longer = {
+        plan: outlasted(designs[plan], model, *plan, options)
+        for plan in dict.fromkeys(plans[k] for k in files & plans.keys())
+    }
+    results = []
+    for k, subject in enumerate(opened):
+        known = longer if k in files else designs
+        experiment = known[plans[k]] if k in plans else None
+        results.append(_judged(model, subject, experiment, options, progress))
+    return results, {**designs, **longer}
 
 
 def _judged(
