@@ -251,7 +251,8 @@ def pairs() -> list[Pair]:
         Pair("LSTM: the axis of a batch of 1 is lost", plain, mangle=_changed(np.squeeze), rows=1),
         Pair("LSTM: float64 for float32", plain, mangle=_changed(lambda a: a.astype(np.float64))),
         Pair("LSTM: all outputs 1 % off", plain, mangle=_changed(lambda a: (a * 1.01).astype("f4"))),
-        Pair("LSTM: outputs end after step 100", plain, steps=300, mangle=_changed(_cut)),
+        Pair("LSTM: outputs end after step 100", plain, steps=300, mangle=_changed(_cut(100))),
+        Pair("LSTM: outputs end after step 300", plain, steps=400, mangle=_changed(_cut(300))),
     ]  # fmt: skip
     right = [
         Pair("LSTM, float32", plain),
@@ -273,11 +274,14 @@ def pairs() -> list[Pair]:
     return found + [replace(one, honest=True) for one in right]
 
 
-def _cut(a: np.ndarray) -> np.ndarray:
-    if a.ndim == 3 and a.shape[1] > 100:
-        a = np.array(a)
-        a[:, 100:] = 0.0
-    return a
+def _cut(step: int) -> Callable[[np.ndarray], np.ndarray]:
+    def cut(a: np.ndarray) -> np.ndarray:
+        if a.ndim == 3 and a.shape[1] > step:
+            a = np.array(a)
+            a[:, step:] = 0.0
+        return a
+
+    return cut
 
 
 def users_feeds(one: Pair, specs) -> dict[str, np.ndarray]:

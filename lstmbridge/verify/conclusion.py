@@ -90,10 +90,23 @@ def _fault_doubts(evidence: Evidence) -> list[str]:
         return [f"the source itself does not stay finite on probe {probe}{blame}: no proof there"]
     if faults.missed:
         count = f"{len(faults.missed)} of {faults.planted} planted faults"
-        return [f"{count} would pass unseen on these weights: {', '.join(faults.missed)}"]
+        names = ", ".join(faults.missed)
+        return [f"{count} would pass unseen on these weights: {names}{_drowning(evidence)}"]
     if not faults.planted:
         return ["no planted fault changes anything on these weights, so agreement proves nothing"]
     return []
+
+
+_SHORT = frozenset({"float16", "bfloat16", "tf32"})
+
+
+def _drowning(evidence: Evidence) -> str:
+    """What hides faults where numbers are short: rounding, not the conversion."""
+    short = {r.precision for _, r in evidence.ran if r.precision in _SHORT and r.comparisons}
+    if not short:
+        return ""
+    said = " and ".join(sorted(short))
+    return f"; rounding to {said} does more than they do, float32 would show more"
 
 
 def _not_finite(model: Model | None) -> str:

@@ -44,7 +44,7 @@ def test_a_pass_is_a_notice_at_the_artifact(
 ) -> None:
     answer = run("verify", seed_prefix, artifact)
     (told,) = commands(answer.out)
-    assert told.startswith("::notice file=m.onnx,title=lstmbridge%3A PASS::756 numbers compared")
+    assert told.startswith("::notice file=m.onnx,title=lstmbridge%3A PASS::1,288 numbers compared")
     assert step.read_text().startswith("an earlier step\n")
     assert "lstmbridge: PASS" in step.read_text()
 
