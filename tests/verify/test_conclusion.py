@@ -32,10 +32,9 @@ def reasons_in(puppet, honest, networks, artifact_of):
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_faults_that_16_bits_hide_are_laid_to_the_bits(reasons_in, precision):
-    assert reasons_in(precision) == (
-        "1 of 9 planted faults would pass unseen on these weights: a fault; rounding to "
-        f"{precision} does more than they do, float32 would show more",
-    )
+    unseen = "1 of 9 planted faults would pass unseen on these weights: a fault"
+    blame = f"; rounding to {precision} does more than they do, float32 would show more"
+    assert reasons_in(precision) == (unseen + blame,)
 
 
 def test_in_float32_the_weights_alone_are_named(reasons_in):
