@@ -152,6 +152,7 @@ def cases():
     yield from windows()
     yield from matrices()
     yield from cells()
+    yield from later()
 
 
 def functions():
@@ -331,6 +332,21 @@ def cells():
     yield "GRUBlockCell", {}, [f(2, 3), f(2, 4), f(7, 8), f(7, 4), f(8), f(4)]
 
 
+def later():
+    """Behind the others, so that their numbers stay as they are."""
+    yield "EuclideanNorm", {"keep_dims": False}, [f(2, 3, 4), i(0, 2)]
+    yield "EuclideanNorm", {"keep_dims": True}, [f(2, 3, 4), i(-1)]
+    yield "SegmentMean", {}, [f(5, 2), i(0, 0, 2, 2, 2)]
+    labels = np.array([[0, 1, 3], [0, 1, 3], [3, 2, 0], [2, 2, 0], [2, 0, 3], [1, 0, 1]])
+    scores = f(6, 3, 4) / 4 + 5.0 * (labels[..., None] == np.arange(4))
+    for merged in (True, False):
+        yield "CTCGreedyDecoder", {"merge_repeated": merged}, [scores, i(6, 4, 0)]
+    blanks = f(3, 2, 4) + np.array([0.0, 0.0, 0.0, 50.0])
+    yield "CTCGreedyDecoder", {"merge_repeated": True}, [blanks, i(3, 2)]
+    attrs = {"merge_repeated": True, "blank_index": 1}
+    yield "CTCGreedyDecoder", attrs, [scores, i(5, 6, 6)]
+
+
 def plain(value):
     value = np.asarray(value)
     data = value.ravel().tolist()
@@ -362,7 +378,7 @@ def run(op, attrs, inputs):
     if op in RESOURCES:
         given["resource"] = given["input"] = tf.Variable(fed[0]).handle
         del given["resource" if op == "VariableShape" else "input"]
-    if op in {"Sum", "Mean", "Max", "Min", "Prod", "All", "Any"}:
+    if op in {"Sum", "Mean", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm"}:
         given = {"input": fed[0], "axis": fed[1], "keep_dims": attrs["keep_dims"]}
     if op == "Squeeze":
         given = {"input": fed[0], "axis": attrs["squeeze_dims"]}

@@ -11,8 +11,9 @@ from lstmbridge.errors import CannotExpress, FactConflict
 from lstmbridge.graph.findings import CellEvidence, Construct, Run
 
 _ADVICE = (
-    "this version does not convert it; --ignore-graph converts what the names alone suggest, "
-    "which is then not what this graph computes"
+    "--outputs NAME converts the graph up to there as it is, whatever its cells are; "
+    "--ignore-graph converts what the names alone suggest, which is then not what this graph "
+    "computes"
 )
 
 

@@ -155,7 +155,8 @@ def refused(foreign: ForeignClass, scope: str) -> CannotExpress:
         f"{scope or 'the checkpoint'} holds the variables of {foreign.name}: {foreign.reason}",
         expected=f"a cell that this version converts: {kinds}",
         where=scope,
-        advice="if another stack in the checkpoint is what you want, name it with --select",
+        advice="--outputs NAME converts the graph in the .meta up to there as it is, whatever its "
+        "cells are; if another stack in the checkpoint is what you want, name it with --select",
     )
 
 

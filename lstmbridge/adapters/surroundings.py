@@ -130,8 +130,9 @@ def _wrapped(draft: Draft, wrapper: Wrapper, signs: list[str]) -> CannotExpress:
         f"{draft.scope} is wrapped by {wrapper.name}: {shown}",
         expected=f"a stack of cells alone: with {wrapper.name}, {wrapper.effect}",
         where=draft.scope,
-        advice="this version does not convert it; if these variables only read the stack's "
-        "outputs, move them out of its scope with --map FILE",
+        advice="--outputs NAME converts the graph in the .meta up to there as it is, wrapper and "
+        "all; if these variables only read the stack's outputs, move them out of its scope with "
+        "--map FILE",
     )
 
 

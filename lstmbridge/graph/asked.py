@@ -26,6 +26,7 @@ from lstmbridge.graph.scopes import SWITCHES, Scopes
 from lstmbridge.graph.shapes_seen import shapes_seen
 from lstmbridge.graph.slices import PLACEHOLDERS
 from lstmbridge.graph.trace import VARIABLES, Tracer, is_training
+from lstmbridge.graph.undefined import why_undefined
 from lstmbridge.graph.updated import updated_note
 from lstmbridge.graph.whole import Port, Setting, Whole
 
@@ -173,12 +174,14 @@ class _Asked:
             )
         tensor = next(t for t in found.unknown if t not in supplied)
         op = tracer.network.op(tensor[0])
+        reader = found.unknown[tensor]
+        before = f" {port_name(op.inputs[0])}" if op.inputs else ""
         raise NotRecognised(
-            f"the outputs depend on the {op.kind} {op.name!r}, which is not defined here; "
-            f"{found.unknown[tensor]!r} reads it",
+            f"the outputs depend on the {op.kind} {op.name!r}, {why_undefined(op.kind)}"
+            + (f"; {reader!r} reads it" if reader else ""),
             where=op.name,
-            advice=f"name outputs before it (--outputs), feed it (--inputs {port_name(tensor)}), "
-            "or convert the recurrent stacks alone: --stack-only",
+            advice=f"name outputs before it (--outputs{before}), feed it "
+            f"(--inputs {port_name(tensor)}), or convert the recurrent stacks alone: --stack-only",
         )
 
     def _refuse_open(self, walker: Walker, found: Needed) -> None:

@@ -38,6 +38,10 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
         ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
         ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"),
     ),
+    "CTCGreedyDecoder": (
+        *("decoded_indices", "decoded_values", "decoded_shape"),
+        "log_probability",
+    ),
     "ListDiff": ("out", "idx"),
     "SoftmaxCrossEntropyWithLogits": ("loss", "backprop"),
     "SparseSoftmaxCrossEntropyWithLogits": ("loss", "backprop"),

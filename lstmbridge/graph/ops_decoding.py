@@ -1,6 +1,7 @@
-"""Operations of decoders: beams that are traced back.
+"""Operations of decoders: beams that are traced back, the best path of CTC.
 
-Source: beam_search_ops.cc in tensorflow/contrib/seq2seq and tensorflow_addons.
+Source: beam_search_ops.cc in tensorflow/contrib/seq2seq and tensorflow_addons; ctc_ops.cc and
+ctc_decoder_ops.cc.
 """
 
 from __future__ import annotations
@@ -47,7 +48,39 @@ def _gather_tree(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.where(w.compare("greater", before, _int(w, 0)), end, beams)]
 
 
+def _ctc_greedy(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    """`inputs` (time, batch, classes), `sequence_length` -> a sparse matrix and its scores.
+
+    The places of what is left (row, number) in rows' order, the labels, the shape, and
+    (batch, 1) sums of the largest numbers, negated. The blank is the last class, unless
+    `blank_index` says otherwise.
+    """
+    inputs, lengths = args
+    steps, rows, classes = w.numbers(w.shape(inputs))
+    best = w.transpose(w.arg("max", inputs, 2), (1, 0))
+    alive = w.compare("less", w.unsqueeze(_counted(w, steps), 0), w.unsqueeze(lengths, 1))
+    index = int(op.attrs.get("blank_index", -1))
+    blank = _int(w, index) if index >= 0 else w.add(w.integer(classes), _int(w, index))
+    kept = w.logical("and", alive, w.compare("not_equal", best, blank))
+    if op.attrs.get("merge_repeated", False):
+        before = w.index(w.pad(best, [0, 1], [0, 0], _int(w, -1)), (slice(None), slice(None, -1)))
+        kept = w.logical("and", kept, w.compare("not_equal", best, before))
+    counts = w.cast(kept, "int")
+    places = w.transpose(w.nonzero(kept), (1, 0))
+    number = w.cumulative_sum(counts, 1, exclusive=True, backward=False)
+    row = w.index(places, (slice(None), slice(None, 1)))
+    found = w.join([row, w.unsqueeze(w.gather_nd(number, places, 0), 1)], 1)
+    # there may be no row, and no step
+    none = w.literal(np.asarray([0]), "int")
+    longest = w.reduce("max", w.join([w.reduce("sum", counts, [1], False), none], 0), [0], True)
+    shape = w.join([w.reshape(w.integer(rows), (1,)), longest], 0)
+    largest = w.transpose(w.reduce("max", inputs, [2], False), (1, 0))
+    score = w.reduce("sum", w.where(alive, largest, w.constant(0.0)), [1], True)
+    return [found, w.gather_nd(best, places, 0), shape, w.unary("neg", score)]
+
+
 DECODING: Mapping[str, Definition] = {
     "Addons>GatherTree": _gather_tree,
+    "CTCGreedyDecoder": _ctc_greedy,
     "GatherTree": _gather_tree,
 }

@@ -101,6 +101,12 @@ def _reduction(how: str) -> Definition:
     return define
 
 
+def _norm(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    """`EuclideanNorm`."""
+    square = [w.mul(args[0], args[0]), *args[1:]]
+    return [w.sqrt(one) for one in _reduction("sum")(w, op, square)]
+
+
 def _cast(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.cast(args[0], kind_of(op.attrs.get("DstT")))]
 
@@ -179,9 +185,11 @@ ELEMENTWISE: Mapping[str, Definition] = {
     **{op: _word(word) for op, word in _WORDS.items()},
     **{op: _how(word, how) for op, (word, how) in _HOW.items()},
     **{op: _reduction(how) for op, how in _REDUCTIONS.items()},
+    "AccumulateNV2": _add_n,
     "AddN": _add_n,
     "Cast": _cast,
     "ClipByValue": _clip,
+    "EuclideanNorm": _norm,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "Relu6": _relu6,

@@ -190,6 +190,13 @@ def _segment_sum(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return [w.scatter_nd(_zeros(w, shape, rows), w.unsqueeze(flat, 1), rows, "add")]
 
 
+def _segment_mean(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
+    """`SegmentMean`: 0 where a number has no rows."""
+    ones = w.expand(w.constant(1.0), w.numbers(w.shape(args[0])))
+    (total,), (count,) = (_segment_sum(w, op, [v, args[1]]) for v in (args[0], ones))
+    return [w.div(total, w.maximum(count, w.constant(1.0)))]
+
+
 def _unique(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
     return list(w.unique(args[0]))
 
@@ -281,6 +288,7 @@ INDEX: Mapping[str, Definition] = {
     "ResourceGatherNd": _gather_nd,
     "Roll": _roll,
     "ScatterNd": _scatter_nd,
+    "SegmentMean": _segment_mean,
     "SegmentSum": _segment_sum,
     "ShapeN": _shape_n,
     "SparseToDense": _sparse_to_dense,

@@ -8,6 +8,7 @@ import pytest
 from lstmbridge.errors import FactConflict, FactMissing, NotRecognised, UsageError
 from lstmbridge.graph.asked import whole_of
 from lstmbridge.graph.graphdef import Graph, Node
+from lstmbridge.graph.undefined import why_undefined
 
 F, I, B = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bool_)
 
@@ -248,3 +249,31 @@ def test_an_input_that_the_graph_computes_where_it_is_not_fed_has_the_shape_that
     )
     model = whole(*nodes, inputs=["x", "state"])
     assert model.inputs[1].shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Multinomial", "draws random numbers"),
+        ("StatelessRandomUniform", "draws random numbers"),
+        ("LookupTableFindV2", "a table"),
+        ("HashTableV2", "a table"),
+        ("StringSplitV2", "text"),
+        ("DecodeWav", "text or encoded bytes"),
+        ("PyFunc", "Python code"),
+        ("Cholesky", "not defined here"),
+    ],
+)
+def test_why_an_operation_is_not_defined_is_said(kind, said):
+    assert said in why_undefined(kind)
+
+
+def test_what_cannot_be_computed_is_refused_with_the_tensor_before_it():
+    nodes = [feed("x", -1, 3), const("count", 1, np.int32)]
+    nodes.append(Node("pick", "Multinomial", ("x", "count"), {}))
+    graph = Graph({node.name: node for node in nodes}, {}, "a test")
+    with pytest.raises(NotRecognised, match="'pick', which draws random numbers") as caught:
+        whole_of(graph, lambda op: np.zeros(1), outputs=["pick"])
+    assert "--outputs x" in caught.value.advice
+    assert "--inputs pick" in caught.value.advice
+    assert "''" not in str(caught.value)

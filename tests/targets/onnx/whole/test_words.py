@@ -99,7 +99,9 @@ def test_an_operation_in_double_is_right_or_refused_by_its_name(
 
 NEWER = {
     **dict.fromkeys(("Einsum", "GatherTree", "GatherV2"), 12),
-    **dict.fromkeys(("ScatterNd", "TensorScatterAdd", "SegmentSum", "UnsortedSegmentSum"), 16),
+    **dict.fromkeys(
+        ("ScatterNd", "TensorScatterAdd", "SegmentMean", "SegmentSum", "UnsortedSegmentSum"), 16
+    ),
 }
 """The first opset that can say an operation (GatherV2: within a batch)."""
 
