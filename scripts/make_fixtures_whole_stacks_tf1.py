@@ -207,6 +207,14 @@ def unrolled_fixed():
     return {"frames": frames}, {"logits": logits, "last": tf.identity(states[0], name="last")}, {}
 
 
+def squeezed():
+    """A score for each row, squeezed without saying which axis."""
+    frames = placeholder(tf.float32, [None, None, 4], "frames")
+    _, state = rnn.dynamic_rnn(rnn_cell.GRUCell(3), frames, dtype=tf.float32)
+    score = tf.squeeze(tf.compat.v1.layers.dense(state, 1))
+    return {"frames": frames}, {"score": tf.sigmoid(score, name="score")}, {}
+
+
 CASES = [
     both_ways,
     both_ways_time_major,
@@ -222,6 +230,7 @@ CASES = [
     unrolled_residual,
     unrolled_inner,
     unrolled_fixed,
+    squeezed,
 ]
 
 if __name__ == "__main__":

@@ -168,15 +168,14 @@ def _expand_dims(w: Words[Any], _op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _squeeze(w: Words[Any], op: Op, args: Sequence[Any]) -> Sequence[Any]:
-    """Drops the axes of length 1. One that an interpreter does not know is taken to be longer.
-
-    A graph whose number of axes hung on the batch would be of no use to anyone.
-    """
+    """Drops the axes that are named, or all of length 1, whichever a run shows them to be."""
     shape = w.numbers(w.shape(args[0]))
     given = {int(axis) % len(shape) for axis in op.attrs.get("squeeze_dims", ()) or ()}
     gone = given or {k for k, n in enumerate(shape) if isinstance(n, int) and n == 1}
     if any(isinstance(shape[k], int) and shape[k] != 1 for k in gone):
         raise ValueError(f"axes {sorted(gone)} of {tuple(shape)} are not all of length 1")
+    if not given and not all(isinstance(n, int) for n in shape):
+        return [w.squeeze_ones(args[0])]
     return [w.squeeze(args[0], sorted(gone))]
 
 

@@ -103,6 +103,10 @@ class Words(Namespace[A], Protocol[A]):
         """A further axis of length 1, which is then number `axis`."""
         ...
 
+    def squeeze_ones(self, a: A) -> A:
+        """Drop every axis of length 1; known axes that a run may show to be 1 are dropped then."""
+        ...
+
     def squeeze(self, a: A, axes: Sequence[int]) -> A:
         """Without these axes, which have length 1."""
         ...

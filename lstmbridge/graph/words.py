@@ -169,6 +169,10 @@ class GraphFloat64(Float64):
         """Insert."""
         return np.expand_dims(a, axis)
 
+    def squeeze_ones(self, a: Array) -> Array:
+        """Drop every axis of length 1."""
+        return np.squeeze(a)
+
     def squeeze(self, a: Array, axes: Sequence[int]) -> Array:
         """Drop."""
         return np.squeeze(a, tuple(axes))

@@ -61,6 +61,15 @@ class Shapes(Elementwise):
         return self.emitter.with_axes("Unsqueeze", a, [axis], kind_of_value(a), wide)
 
     @folded
+    def squeeze_ones(self, a: Value) -> Value:
+        """Squeeze without axes: a run drops those that it shows to be of length 1.
+
+        What follows is said for lengths other than 1, as the graph was made for them.
+        """
+        kept = tuple(n for n in dims_of(a) if not (isinstance(n, int) and n == 1))
+        return self.emitter.emit("Squeeze", [a], kind_of_value(a), kept)
+
+    @folded
     def squeeze(self, a: Value, axes: Sequence[int]) -> Value:
         """Drop axes."""
         dims, content = dims_of(a), content_of(a)

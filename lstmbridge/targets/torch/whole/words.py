@@ -34,6 +34,11 @@ class TorchWords(Elementwise):
         return a.unsqueeze(axis)
 
     @folded
+    def squeeze_ones(self, a: Tensor) -> Value:
+        """Drop every axis of length 1."""
+        return a.squeeze()
+
+    @folded
     def squeeze(self, a: Tensor, axes: Sequence[int]) -> Value:
         """Drop."""
         if any(a.shape[k] != 1 for k in axes):
