@@ -127,7 +127,13 @@ def test_an_operation_whose_axes_are_all_open_gives_what_tensorflow_gave(
             written(model, opset=opset, dtype="float32")
         assert refused.value.where == "op"
         return
-    check(written(model, opset=opset, dtype="float32"), feeds, wanted)
+    made = written(model, opset=opset, dtype="float32")
+    if case["op"] == "Squeeze" and not case["attrs"].get("squeeze_dims"):
+        # the file declares the axes of lengths other than 1: only a run knows them all
+        for name, value in made(**feeds).items():
+            np.testing.assert_array_equal(value, wanted[name], strict=True)
+        return
+    check(made, feeds, wanted)
 
 
 def test_every_operation_is_run_by_onnx_runtime():
