@@ -123,8 +123,7 @@ def test_facts_and_a_verdict_that_are_nonsense_are_left_out(run, tmp_path):
     ("source", "stacks", "inputs"),
     [
         (TAGGER, {"rnn": 1}, {"lengths": [None], "words": [None, None]}),
-        (GRAPHS / "frozen-classifier" / "frozen.pb", {"bidirectional_rnn/fw/fw": 1,
-                                                      "bidirectional_rnn/bw/bw": 1},
+        (GRAPHS / "frozen-classifier" / "frozen.pb", {"bidirectional_rnn": 2},
          {"frames": [None, None, 3]}),
     ],
 )  # fmt: skip
