@@ -18,6 +18,7 @@ import numpy as np
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.gates import Array
 from lstmbridge.graph.evaluate import Evaluation
+from lstmbridge.graph.functions import ELEMENTWISE
 from lstmbridge.graph.network import Op, Tensor
 from lstmbridge.graph.ops import OPS
 from lstmbridge.graph.ops_elementwise import kind_of
@@ -41,7 +42,8 @@ _PRODUCTS = frozenset({"BatchMatMul", "BatchMatMulV2", "MatMul"})
 _JOINS = frozenset({"Concat", "ConcatV2"})
 _CUTS = frozenset({"Slice", "Split", "SplitV", "StridedSlice"})
 _SHAPES = frozenset({"Rank", "Shape", "ShapeN", "Size"})
-_MOST_FIXED = 4_000
+_MOST_FIXED = 40_000
+_MOST_BEHIND = 100
 
 Numbers = Callable[[Op], Array]
 """A variable, or a constant of more than one number -> its numbers in float64."""
@@ -186,6 +188,9 @@ class Affine:
     def _of_width(self, row: Row, width: int) -> Row:
         """`row`, whose one piece of unknown width takes what is left."""
         unknown = [k for k, piece in enumerate(row) if piece.width is None]
+        if len(unknown) > 1:
+            row = tuple(map(self._told, row))
+            unknown = [k for k, piece in enumerate(row) if piece.width is None]
         known = sum(piece.width or 0 for piece in row)
         if len(unknown) > 1 or known > width or (known != width) != bool(unknown):
             raise Opaque
@@ -196,6 +201,41 @@ class Affine:
                     self.widths[tensor] = width - known
             row = (*row[:k], piece, *row[k + 1 :])
         return row
+
+    def _told(self, piece: Piece) -> Piece:
+        """A piece with the width that the weights behind it give it, where they do."""
+        alone = next(iter(piece.parts)) if len(piece.parts) == 1 else None
+        if piece.width is not None or alone is None:
+            return piece
+        return replace(piece, width=self.width_of(alone))
+
+    def width_of(self, tensor: Tensor) -> int | None:
+        """How many columns a tensor has, as far as the weights that make it say it."""
+        todo, seen = [(self.tracer.resolve(tensor), 1)], set[Tensor]()
+        while todo and len(seen) < _MOST_BEHIND:
+            at, shares = todo.pop(0)
+            op = self.tracer.network.op(at[0])
+            if at in seen or at in self.tracer.network.entries:
+                continue
+            seen.add(at)
+            value = self.fixed(op.inputs[1]) if op.kind == "MatMul" else None
+            if value is not None and value.ndim == 2:
+                return int(value.shape[0 if op.attrs.get("transpose_b") else 1]) // shares
+            if op.kind == "Fill":
+                return self._filled(op)
+            if op.kind == "Split":
+                shares *= int(op.attrs.get("num_split", 1))
+            elif op.kind not in ELEMENTWISE and op.kind not in {"AddN", "BiasAdd"}:
+                continue
+            todo.extend((self.tracer.resolve(t), shares) for t in op.inputs)
+        return None
+
+    def _filled(self, op: Op) -> int | None:
+        """The last of the lengths of a tensor of zeros, say."""
+        dims = self.tracer.op(op.inputs[0])
+        last = dims.inputs[-1] if dims.kind == "Pack" and dims.inputs else op.inputs[0]
+        known = self.tracer.constant(last)
+        return int(known.ravel()[-1]) if known is not None and known.size else None
 
     def _joined(self, op: Op) -> Row:
         rows = op.inputs[:-1] if op.kind == "ConcatV2" else op.inputs[1:]

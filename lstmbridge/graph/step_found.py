@@ -8,7 +8,7 @@ random ones; what lies behind is given by `affine`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lstmbridge.graph.affine import Affine
@@ -30,6 +30,11 @@ _JOINS: Mapping[str, slice] = {
     "Pack": slice(0, None),
 }
 _MOST = 400
+
+Rows = Mapping[Tensor, Row]
+"""Products by their tensors."""
+Added = Mapping[Tensor, tuple[Tensor, ...]]
+"""What is added to products."""
 _LONGEST = 8
 
 
@@ -42,12 +47,14 @@ class Frontier:
         states: loop variables, or pieces of them, that are read without a product.
         others: anything else.
         limits: single numbers on the way, and their nodes.
+        passed: the tensors on the way, nearest first.
     """
 
     products: Mapping[Tensor, tuple[Tensor, ...]]
     states: tuple[Tensor, ...]
     others: tuple[Tensor, ...]
     limits: Mapping[float, str]
+    passed: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +76,6 @@ class Step:
     """What makes one new state of a loop, and perhaps a second one with it.
 
     Attributes:
-        loop: where.
         h: the new state that the next step multiplies with weights; (batch, units).
         h_before: the tensor that it multiplies.
         c_before: the other old state that has a part in it, None where there is none.
@@ -81,7 +87,6 @@ class Step:
         plus: what the step itself adds to a block's product before it is that tensor.
     """
 
-    loop: Loop
     h: Tensor
     h_before: Tensor
     c_before: Tensor | None
@@ -119,11 +124,11 @@ class StepFinder:
         made = {entry: tensors for entry, tensors in made.items() if tensors}
         for entry, tensors in made.items():
             # what carries several states side by side stays in pieces
-            width = self._width(tensors[0]) if len(tensors) == 1 else None
+            width = self.affine.width_of(tensors[0]) if len(tensors) == 1 else None
             if width is not None:
                 self.affine.widths.setdefault(entry, width)
         for tensor in dict.fromkeys(t for tensors in made.values() for t in tensors):
-            found = self._step(loop, tensor, made)
+            found = self._step(tensor, made)
             if found is not None:
                 yield found
 
@@ -141,25 +146,6 @@ class StepFinder:
             return tuple(self.tracer.resolve(t) for t in op.inputs[_JOINS[op.kind]])
         return (new[0],)
 
-    def _width(self, tensor: Tensor) -> int | None:
-        """How many columns a tensor has, as far as the weights that make it say it."""
-        todo, seen = [(self.tracer.resolve(tensor), 1)], set[Tensor]()
-        while todo and len(seen) < _MOST:
-            at, shares = todo.pop(0)
-            op = self.tracer.network.op(at[0])
-            if at in seen or at in self.tracer.network.entries:
-                continue
-            seen.add(at)
-            value = self.affine.fixed(op.inputs[1]) if op.kind == "MatMul" else None
-            if value is not None and value.ndim == 2:
-                return int(value.shape[0 if op.attrs.get("transpose_b") else 1]) // shares
-            if op.kind == "Split":
-                shares *= int(op.attrs.get("num_split", 1))
-            elif op.kind not in ELEMENTWISE and op.kind not in {"AddN", "BiasAdd"}:
-                continue
-            todo.extend((self.tracer.resolve(t), shares) for t in op.inputs)
-        return None
-
     def carrier(self, tensor: Tensor) -> Tensor:
         """The tensor that a piece was cut from."""
         at = self.tracer.resolve(tensor)
@@ -171,32 +157,55 @@ class StepFinder:
             at = self.tracer.resolve(op.inputs[position])
         return at
 
-    def _step(
-        self, loop: Loop, h: Tensor, made: Mapping[Tensor, Sequence[Tensor]]
-    ) -> Step | Unlike | None:
+    def _step(self, h: Tensor, made: Mapping[Tensor, Sequence[Tensor]]) -> Step | Unlike | None:
         entries = {entry for entry, tensors in made.items() if h in tensors}
-        first = self._frontier(h)
+        first = self.frontier(h)
         if first is None or not first.products:
             return None
-        plus = dict(first.products)
-        rows = {t: self._product(t, plus[t]) for t in plus}
+        rows, plus = self.products(first)
         inner = self._inner(rows, made, entries)
         for tensor in inner:
-            behind = self._frontier(tensor)
-            for product, added in () if behind is None else behind.products.items():
-                plus.setdefault(product, added)
-                rows.setdefault(product, self._product(product, added))
-        read = {t for row in rows.values() for t in _multiplied(row)}
+            behind = self.frontier(tensor)
+            if behind is not None:
+                more, added = self.products(behind)
+                rows, plus = {**more, **rows}, {**added, **plus}
+        read = {t for row in rows.values() for t in multiplied(row)}
         before = {t for t in read if self.carrier(t) in entries}
         if not before:
             return None
         states = [t for t in first.states if t not in before]
         if len(before) != 1 or len(states) > 1 or first.others:
             return Unlike(h[0], self._odd(before, states, first.others))
-        h_before = before.pop()
         c_choices = made.get(self.carrier(states[0]), ()) if states else ()
+        old = (before.pop(), states[0] if states else None)
+        return self.assembled(h, old, c_choices, inner, (rows, plus, first.limits))
+
+    def products(self, first: Frontier) -> tuple[Rows, Added]:
+        """The products of a frontier, and what the step adds to each."""
+        plus = dict(first.products)
+        return {t: self._product(t, plus[t]) for t in plus}, plus
+
+    def assembled(
+        self,
+        h: Tensor,
+        old: tuple[Tensor, Tensor | None],
+        c_choices: Sequence[Tensor],
+        inner: Sequence[Tensor],
+        made_of: tuple[Rows, Added, Mapping[float, str]],
+    ) -> Step | Unlike:
+        """A step of its parts, with what is left of them as its input.
+
+        Args:
+            h: the new state.
+            old: what it was before, and the other state.
+            c_choices, inner: as `Step` has them.
+            made_of: products, what is added to them, single numbers.
+        """
+        rows, plus, limits = made_of
+        h_before, c_before = old
         xs = {t for row in rows.values() for t in _read(row)}
-        xs -= {h_before, *inner, *states, *c_choices}
+        xs -= {h_before, *inner, *c_choices}
+        xs.discard(c_before or h_before)
         units = _units(rows, h_before)
         if len(xs) != 1 or not units:
             return Unlike(h[0], f"its weights are multiplied with {len(xs)} inputs")
@@ -204,8 +213,8 @@ class StepFinder:
         if not blocks:
             return Unlike(h[0], "its products are not as wide as its state")
         return Step(
-            loop, h, h_before, states[0] if states else None, tuple(c_choices), xs.pop(),
-            tuple(inner), units, blocks, first.limits, plus,
+            h, h_before, c_before, tuple(c_choices), xs.pop(), tuple(inner), units, blocks,
+            limits, plus,
         )  # fmt: skip
 
     def _odd(self, before: set[Tensor], states: Sequence[Tensor], others: Sequence[Tensor]) -> str:
@@ -216,9 +225,18 @@ class StepFinder:
             return f"it is made of {len(states) + 1} states"
         return f"it is read in {len(before)} ways"
 
-    def _frontier(self, tensor: Tensor) -> Frontier | None:
-        """What a tensor is a function of, unit by unit; None where that is too much."""
+    def frontier(
+        self, tensor: Tensor, history: Container[Tensor] = (), most: int = _MOST
+    ) -> Frontier | None:
+        """What a tensor is a function of, unit by unit; None where that is too much.
+
+        Args:
+            tensor: where to begin.
+            history: what was there before the step.
+            most: tensors that may lie on the way.
+        """
         products: dict[Tensor, tuple[Tensor, ...]] = {}
+        passed: list[Tensor] = []
         found: tuple[dict[Tensor, None], dict[Tensor, None]] = ({}, {})
         limits: dict[float, str] = {}
         start = self.tracer.resolve(tensor)
@@ -232,21 +250,23 @@ class StepFinder:
             if op.kind == "Const" or self.affine.fixed(at) is not None:
                 continue
             following: Sequence[Tensor] = ()
-            added = self._added(at)
-            if self.carrier(at) in self.tracer.network.entries:
+            if at in history or self.carrier(at) in self.tracer.network.entries:
                 found[0][at] = None
-            elif added is not None:
+                continue
+            added = self._added(at)
+            if added is not None:
                 products[at] = following = added
             elif op.kind in _PASSED and at not in self.tracer.stops:
                 following = op.inputs
+                passed.append(at)
             else:
                 found[1][at] = None
             fresh = [t for t in map(self.tracer.resolve, following) if t not in seen]
             seen.update(fresh)
             todo.extend(fresh)
-            if len(seen) > _MOST:
+            if len(seen) > most:
                 return None
-        return Frontier(products, tuple(found[0]), tuple(found[1]), limits)
+        return Frontier(products, tuple(found[0]), tuple(found[1]), limits, tuple(passed))
 
     def _added(self, tensor: Tensor) -> tuple[Tensor, ...] | None:
         """Of a sum of products: what the step has computed and adds to it; None of others."""
@@ -315,7 +335,8 @@ def _read(row: Row) -> Iterator[Tensor]:
         yield from piece.parts
 
 
-def _multiplied(row: Row) -> Iterator[Tensor]:
+def multiplied(row: Row) -> Iterator[Tensor]:
+    """The tensors of a row that a matrix is multiplied with."""
     for piece in row:
         yield from (t for t, m in piece.parts.items() if m is not None and m.ndim == 2)
 
