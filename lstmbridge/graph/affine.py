@@ -296,7 +296,7 @@ class Affine:
             if total is not None and self._is_fixed(at):
                 sign = -1.0 if op.kind == "Sub" and k else 1.0
                 total = self._plus(total, at, sign)
-        if total is None:
+        if total is None or any(_is_mixed(piece) for piece in total):
             raise Opaque
         return total
 
@@ -361,6 +361,11 @@ class Affine:
         if op.kind == "Fill" and len(op.inputs) == 2:
             return self.tracer.scalar(op.inputs[1]) == 1.0
         return op.kind == "OnesLike"
+
+
+def _is_mixed(piece: Piece) -> bool:
+    """A sum of several tensors without a weight: a tensor of its own, as good as they are."""
+    return len(piece.parts) > 1 and all(matrix is None for matrix in piece.parts.values())
 
 
 def _is_many(op: Op) -> bool:

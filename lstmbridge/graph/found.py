@@ -7,12 +7,13 @@ what the rest of the room works with: an application of a cell, and what the cel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lstmbridge.errors import NotRecognised
 from lstmbridge.gates import GateBlocks, Weights
 from lstmbridge.graph.affine import Affine
+from lstmbridge.graph.chain_found import ChainFinder
 from lstmbridge.graph.findings import (
     Application,
     Construct,
@@ -106,27 +107,66 @@ def cells_found(tracer: Tracer) -> Findings:
     """Look into every loop. Errors: SourceUnreadable for a graph that is broken."""
     affine = Affine(tracer, StandIns())
     finder = StepFinder(tracer, affine)
-    found: dict[tuple[object, ...], FoundCell] = {}
-    unlike: dict[Construct, None] = {}
+    cells = _Cells(tracer, affine)
     for loop in tracer.network.loops:
         for step in finder.steps(loop):
-            try:
-                one = (
-                    _refused(step.node, step.why)
-                    if isinstance(step, Unlike)
-                    else _found(tracer, affine, step)
-                )
-            except NotRecognised as err:
-                one = _refused(err.where or loop.name, err.read)
-            if isinstance(one, Construct):
-                unlike[one] = None
-            elif one.query.key in found:
-                known = found[one.query.key]
-                both = (*known.applications, *one.applications)
-                found[one.query.key] = replace(known, applications=both)
+            if isinstance(step, Unlike):
+                cells.unlike[_refused(step.node, step.why)] = None
             else:
-                found[one.query.key] = one
-    return Findings(tuple(_labelled(list(found.values()))), tuple(unlike))
+                cells.add(step)
+    # what is unrolled and is no cell is nothing that anybody would ask about
+    told = dict(cells.unlike)
+    for step, last in ChainFinder(tracer, affine, finder).steps():
+        cells.add(step, known=last)
+    return Findings(tuple(_labelled(list(cells.found.values()))), tuple(told))
+
+
+@dataclass(eq=False)
+class _Cells:
+    """Cells by what they are made of, as they are found."""
+
+    tracer: Tracer
+    affine: Affine
+    found: dict[tuple[object, ...], FoundCell] = field(default_factory=dict)
+    unlike: dict[Construct, None] = field(default_factory=dict)
+    _forms: list[Form] = field(default_factory=list)
+
+    def add(self, step: Step, *, known: bool = False) -> None:
+        """The cell that a step is, or what it is not; `known`: others are the same one."""
+        try:
+            form = self._form(step)
+            one = (
+                form
+                if isinstance(form, Construct)
+                else _found(self.tracer, self.affine, step, form)
+            )
+        except NotRecognised as err:
+            one = _refused(err.where or step.h[0], err.read)
+        if isinstance(one, Construct):
+            self.unlike[one] = None
+        elif one.query.key in self.found:
+            first = self.found[one.query.key]
+            both = (*first.applications, *one.applications)
+            self.found[one.query.key] = replace(first, applications=both)
+        elif not known:
+            self.found[one.query.key] = one
+
+    def _form(self, step: Step) -> Form | Construct:
+        """Which cell a step is; those that others were are tried first."""
+        few = sample(self.tracer, step, _SEEDS[0]).few()
+        form = next((f for k in self._forms if (f := FormFinder(step, few, k).find())), None)
+        form = form or FormFinder(step, few).find()
+        if form is None or not is_used(form, step.blocks):
+            gates = "gate" if len(step.blocks) == 1 else "gates"
+            return _refused(
+                step.h[0], f"no formula of {len(step.blocks)} {gates} gives what it computes"
+            )
+        if not holds(form, step, sample(self.tracer, step, _SEEDS[1])):
+            return _refused(step.h[0], "other numbers show that its units are not treated alike")
+        plain = replace(form, c=None, inner=None)
+        if plain not in self._forms:
+            self._forms.append(plain)
+        return form
 
 
 def _labelled(cells: Sequence[FoundCell]) -> Iterator[FoundCell]:
@@ -160,15 +200,7 @@ def scope_of(variables: Sequence[str], node: str) -> str:
     return "/".join(parts) or "loop"
 
 
-def _found(tracer: Tracer, affine: Affine, step: Step) -> FoundCell | Construct:
-    form = FormFinder(step, sample(tracer, step, _SEEDS[0]).few()).find()
-    if form is None or not is_used(form, step.blocks):
-        gates = "gate" if len(step.blocks) == 1 else "gates"
-        return _refused(
-            step.h[0], f"no formula of {len(step.blocks)} {gates} gives what it computes"
-        )
-    if not holds(form, step, sample(tracer, step, _SEEDS[1])):
-        return _refused(step.h[0], "other numbers show that its units are not treated alike")
+def _found(tracer: Tracer, affine: Affine, step: Step, form: Form) -> FoundCell | Construct:
     built = recipes_of(affine, step, form)
     if isinstance(built, str):
         return _refused(step.h[0], built)

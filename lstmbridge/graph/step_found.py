@@ -198,7 +198,8 @@ class StepFinder:
         Args:
             h: the new state.
             old: what it was before, and the other state.
-            c_choices, inner: as `Step` has them.
+            c_choices: as `Step` has them.
+            inner: likewise.
             made_of: products, what is added to them, single numbers.
         """
         rows, plus, limits = made_of

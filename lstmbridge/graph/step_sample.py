@@ -56,7 +56,9 @@ def sample(tracer: Tracer, step: Step, seed: int) -> Sample:
     h = draw.normal(size=(len(sizes), step.units))
     c = draw.normal(size=h.shape) * np.minimum(sizes, 4.0)
     given: dict[Tensor, Array] = {step.h_before: h}
-    if step.c_before is not None:
+    if step.c_before == step.h_before:
+        c = h
+    elif step.c_before is not None:
         given[step.c_before] = c
     drawn = [draw.normal(size=h.shape) * sizes for _ in step.blocks]
     wide: dict[Tensor, list[Array]] = {}
