@@ -118,7 +118,6 @@ def _parts(source: Source, hints: Hints) -> tuple[tuple[Part, ...], tuple[str, .
 
     Beside those that names show, the graph's loops may compute others.
     """
-    found = lone_cells(source, hints)
     for adapter in registry.adapters():
         if isinstance(adapter, GraphAdapter):
             continue
@@ -126,11 +125,13 @@ def _parts(source: Source, hints: Hints) -> tuple[tuple[Part, ...], tuple[str, .
             answer = adapter.recognise(source, hints)
         except (CannotExpress, FactConflict, FactMissing, NotRecognised) as error:
             # what names do not show, the graph may
+            found = lone_cells(source, hints)
             said = f"no stack was recognised by its names: {error.read}"
             return found, () if found else (said,)
         if not isinstance(answer, NoMatch):
-            return (*answer.parts, *found), answer.warnings
-    return found, ()
+            # where names speak, loops beside them may still be somebody's own
+            return (*answer.parts, *lone_cells(source, hints, unrolled=False)), answer.warnings
+    return lone_cells(source, hints), ()
 
 
 def writer_of(target: Target) -> WholeTarget:

@@ -146,6 +146,20 @@ def by_range(step, stop=None):
     return run
 
 
+def by_hand(step, two=True):
+    """A loop in Python: the same step, five times in the graph."""
+
+    def run(x):
+        h = c = tf.zeros([tf.shape(x)[0], UNITS])
+        steps = []
+        for t in range(STEPS):
+            h, c = step(x[:, t], h, c) if two else (step(x[:, t], h), c)
+            steps.append(h)
+        return {"h": tf.stack(steps, 1), "last": h}
+
+    return run
+
+
 def keras_layer(*layers):
     def run(x):
         for layer in layers:
@@ -168,6 +182,8 @@ def cases():
     yield "lstm-peephole-clip", by_scan(lstm(clip=0.4, peephole=True))
     yield "lstm-stops-early", by_range(lstm("ifgo", "two"), stop=0.3)
     yield "lstm-other-gate", by_scan(other_gate())
+    yield "steps-lstm", by_hand(lstm("ogif", "hx", forget=1.0))
+    yield "steps-gru", by_hand(gru(False, False), two=False)
     yield "gru-before", by_scan(gru(False, True), two=False)
     yield "gru-after", by_scan(gru(True, False), two=False)
     yield (

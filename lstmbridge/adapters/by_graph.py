@@ -55,8 +55,13 @@ class GraphAdapter:
         return builder.recognition(hints)
 
 
-def lone_cells(source: Source, hints: Hints) -> tuple[Part, ...]:
+def lone_cells(source: Source, hints: Hints, *, unrolled: bool = True) -> tuple[Part, ...]:
     """Every cell that the graph's loops compute, as a stack of its own: parts of whole models.
+
+    Args:
+        source: with a graph or without.
+        hints: the user's.
+        unrolled: look for unrolled steps too.
 
     Errors: SourceUnreadable for a graph that is broken.
     """
@@ -66,7 +71,7 @@ def lone_cells(source: Source, hints: Hints) -> tuple[Part, ...]:
     where = PurePath(graph.where).name
     stored = stored_by(source.tensors)
     parts: list[Part] = []
-    for found in cells_found(Tracer(network_of(graph))).cells:
+    for found in cells_found(Tracer(network_of(graph)), unrolled=unrolled).cells:
         try:
             model = Model(found.query.layer, Recurrent(found.cell(stored, where)))
         except NotRecognised:

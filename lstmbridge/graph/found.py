@@ -103,22 +103,18 @@ class Findings:
     unlike: tuple[Construct, ...]
 
 
-def cells_found(tracer: Tracer) -> Findings:
-    """Look into every loop. Errors: SourceUnreadable for a graph that is broken."""
-    affine = Affine(tracer, StandIns())
-    finder = StepFinder(tracer, affine)
-    cells = _Cells(tracer, affine)
-    for loop in tracer.network.loops:
-        for step in finder.steps(loop):
-            if isinstance(step, Unlike):
-                cells.unlike[_refused(step.node, step.why)] = None
-            else:
-                cells.add(step)
-    # what is unrolled and is no cell is nothing that anybody would ask about
-    told = dict(cells.unlike)
-    for step, last in ChainFinder(tracer, affine, finder).steps():
-        cells.add(step, known=last)
-    return Findings(tuple(_labelled(list(cells.found.values()))), tuple(told))
+def cells_found(tracer: Tracer, *, unrolled: bool = True) -> Findings:
+    """Look into every loop, and for unrolled steps; each is done once for a tracer.
+
+    Errors: SourceUnreadable for a graph that is broken.
+    """
+    cells = tracer.findings
+    if not isinstance(cells, _Cells):
+        cells = tracer.findings = _Cells(tracer, Affine(tracer, StandIns()))
+        cells.look_into_loops()
+    if unrolled and not cells.unrolled:
+        cells.look_for_chains()
+    return Findings(tuple(_labelled(list(cells.found.values()))), tuple(cells.unlike))
 
 
 @dataclass(eq=False)
@@ -129,12 +125,32 @@ class _Cells:
     affine: Affine
     found: dict[tuple[object, ...], FoundCell] = field(default_factory=dict)
     unlike: dict[Construct, None] = field(default_factory=dict)
+    unrolled: bool = False
     _forms: list[Form] = field(default_factory=list)
+
+    def look_into_loops(self) -> None:
+        """Every state that a loop hands on."""
+        finder = StepFinder(self.tracer, self.affine)
+        for loop in self.tracer.network.loops:
+            for step in finder.steps(loop):
+                if isinstance(step, Unlike):
+                    self.unlike[_refused(step.node, step.why)] = None
+                else:
+                    self.add(step)
+
+    def look_for_chains(self) -> None:
+        """Unrolled steps. What is none of a known cell is nothing that anybody asks about."""
+        self.unrolled = True
+        told = dict(self.unlike)
+        finder = StepFinder(self.tracer, self.affine)
+        for step, last in ChainFinder(self.tracer, self.affine, finder).steps():
+            self.add(step, known=last)
+        self.unlike = told
 
     def add(self, step: Step, *, known: bool = False) -> None:
         """The cell that a step is, or what it is not; `known`: others are the same one."""
         try:
-            form = self._form(step)
+            form = self._form(step, known=known)
             one = (
                 form
                 if isinstance(form, Construct)
@@ -151,11 +167,12 @@ class _Cells:
         elif not known:
             self.found[one.query.key] = one
 
-    def _form(self, step: Step) -> Form | Construct:
+    def _form(self, step: Step, *, known: bool) -> Form | Construct:
         """Which cell a step is; those that others were are tried first."""
         few = sample(self.tracer, step, _SEEDS[0]).few()
         form = next((f for k in self._forms if (f := FormFinder(step, few, k).find())), None)
-        form = form or FormFinder(step, few).find()
+        if form is None and not known:
+            form = FormFinder(step, few).find()
         if form is None or not is_used(form, step.blocks):
             gates = "gate" if len(step.blocks) == 1 else "gates"
             return _refused(

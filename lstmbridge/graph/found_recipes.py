@@ -92,7 +92,9 @@ class _Builder:
         """The cell state that a gate may see unit by unit."""
         if self.form.kind not in {"LSTM", "CoupledLSTM"} or letter == "c":
             return None
-        return self.form.c if letter == "o" else self.step.c_before
+        seen = self.form.c if letter == "o" else self.step.c_before
+        # where both states begin with the same zeros, the matrices tell of one of them
+        return None if seen == self.step.h_before else seen
 
     def wanted(self) -> Iterator[tuple[str, str, Gate, Tensor | None]]:
         """(field, gate, block, what it is multiplied with or None) of every tensor."""

@@ -106,7 +106,7 @@ def places_of(whole: Whole, parts: Sequence[Recognised]) -> Whole:
 
 def _unlike(whole: Whole, placed: Sequence[str] = ()) -> list[str]:
     """What is said of loops that hand on a state that is no known cell's."""
-    found = cells_found(whole.program.tracer).unlike
+    found = cells_found(whole.program.tracer, unrolled=False).unlike
     if not found:
         return []
     needed = _walk(whole, whole.program).ops

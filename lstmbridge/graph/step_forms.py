@@ -7,7 +7,7 @@ is found so holds for any weights, since the blocks' values were free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -38,6 +38,7 @@ _COMPLEMENTED = frozenset({"sigmoid", "hard_sigmoid"})
 _SIXTH = 5.0 / 6.0
 """Keras 3's hard_sigmoid, clip(x / 6 + 0.5, 0, 1), is that of 5/6 of its input."""
 _MOST_LIMITS = 6
+_LSTM_BLOCKS = (3, 4)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class FormFinder:
     sample: Sample
     only: Form | None = None
     _values: dict[int, list[_Value]] = field(default_factory=dict)
+    _stacked: dict[int, Array] = field(default_factory=dict)
 
     def find(self) -> Form | None:
         """The first cell that the step is; None where it is none."""
@@ -117,6 +119,8 @@ class FormFinder:
 
     def _lstms(self) -> Iterator[Form]:
         blocks = range(len(self.step.blocks))
+        if len(blocks) not in _LSTM_BLOCKS:
+            return
         limits = [n for n in sorted(self.step.limits) if n][:_MOST_LIMITS]
         for limit in (None, *limits):
             for tensor in self.sample.new_c:
@@ -158,6 +162,8 @@ class FormFinder:
 
     def _grus(self) -> Iterator[Form]:
         blocks = range(len(self.step.blocks))
+        if len(blocks) != (3 if self.step.inner else 4):
+            return
         for z in (v for k in blocks for v in self._of(k) if v.name in _COMPLEMENTED):
             rest = [k for k in blocks if k != z.gate.block]
             for sign in (1.0, -1.0):
@@ -185,6 +191,8 @@ class FormFinder:
     ) -> Iterator[Form]:
         h, new, blocks = self.sample.h, self.sample.new_h, self.sample.blocks
         for k, c, hc in permutations(rest):
+            if self.step.h_before in self._seen(c) or self.step.x in self._seen(hc):
+                continue
             for r in self._alike(k, z):
                 for name, value in _activated(blocks[c] + r.numbers * blocks[hc]):
                     if _same(keep * h + (1.0 - keep) * value, new):
@@ -195,6 +203,10 @@ class FormFinder:
                             "hc": self._plain(hc),
                         }
                         yield Form("GRU", gates, name, z.name, reset_after=True)
+
+    def _seen(self, block: int) -> Container[Tensor]:
+        """What a block is the product of."""
+        return self.step.blocks[block].piece.parts
 
     def _plain(self, block: int) -> Gate:
         """A block as it stands, with all that was done to it."""
@@ -212,8 +224,10 @@ class FormFinder:
         values = self._of(block)
         if not values:
             return []
+        if block not in self._stacked:
+            self._stacked[block] = np.stack([v.numbers for v in values])
         with np.errstate(all="ignore"):
-            made = np.stack([v.numbers for v in values]) * by + plus
+            made = self._stacked[block] * by + plus
             made = made if limit is None else np.clip(made, -limit, limit)
             close = np.abs(made - wanted) <= TOLERANCE * (1.0 + np.abs(wanted))
         hits = np.flatnonzero(close.all(axis=(1, 2)))

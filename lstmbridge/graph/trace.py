@@ -78,11 +78,13 @@ class Tracer:
     Attributes:
         stops: tensors that are fed: nothing is seen through them.
         dropouts: names of the dropouts that were seen through.
+        findings: the cells that `found` has found, once it was asked.
     """
 
     network: Network
     stops: frozenset[Tensor] = frozenset()
     dropouts: set[str] = field(default_factory=set)
+    findings: object = None
     _resolved: dict[Tensor, Tensor] = field(default_factory=dict)
     _plain: dict[Tensor, Tensor] = field(default_factory=dict)
     _guarded: dict[Tensor, Tensor] = field(default_factory=dict)

@@ -25,6 +25,8 @@ NATIVE = {
     "lstm-hx": {"LSTM": 1},
     "lstm-sliced": {"LSTM": 1},
     "lstm-xh": {"LSTM": 1},
+    "steps-gru": {"GRU": 1},
+    "steps-lstm": {"LSTM": 1},
 }
 OTHERS = ["keras-masked", "lstm-other-gate", "lstm-peephole-clip", "lstm-stops-early"]
 LAYERS = {"GRU", "If", "LSTM", "Loop", "RNN", "Scan"}
@@ -81,7 +83,7 @@ def test_a_loop_that_is_known_cells_is_native_operators_and_nothing_else(case, t
     assert layers_of(done.path) == NATIVE[case]
 
 
-@pytest.mark.parametrize("case", ["gru-after", "keras-cells", "lstm-apart"])
+@pytest.mark.parametrize("case", ["gru-after", "keras-cells", "lstm-apart", "steps-lstm"])
 def test_native_operators_of_found_cells_are_verified(case, tmp_path):
     done = converted(case, tmp_path)
     assert done.verdict.outcome is Outcome.PASS, done.verdict.reasons
@@ -143,3 +145,10 @@ def test_a_gate_that_lets_the_new_in_is_one_that_keeps_the_old_with_its_sign_cha
     kernel = part.model.layers[0].cell.kernel
     assert kernel.cut("z").name.startswith("-")
     assert not kernel.cut("r").name.startswith("-")
+
+
+def test_unrolled_steps_are_one_layer_whose_states_begin_with_the_same_zeros(tmp_path):
+    part = api.inspect(source_of("steps-lstm", tmp_path)).recognition.parts[0]
+    (layer,) = part.model.layers
+    assert layer.cell.KIND == "LSTM"
+    assert layer.cell.facts["forget_bias"].value == 1.0
