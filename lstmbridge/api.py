@@ -229,7 +229,7 @@ def convert(
             order = Order(
                 target, Path(output) if output else None, hints or Hints(),
                 options or TargetOptions(), verification, runtimes,
-                force, [*map(Path, reports)], progress,
+                force, [*map(Path, reports)], progress, strict,
             )  # fmt: skip
             return convert_whole(source, order)
         recognition = _recognise(source, hints or Hints())
@@ -298,11 +298,18 @@ def verify(
     """
     with opened(path) as source:
         refuse_clashes([*map(Path, reports)], [*source.files, *map(Path, artifacts)])
-        from lstmbridge.whole_models import compare_whole, is_asked_for, whole_from
+        from lstmbridge.whole_models import (
+            compare_whole,
+            is_asked_for,
+            refuse_assumed,
+            whole_from,
+        )
 
         read = [read_artifact(file) for file in artifacts]
         if is_asked_for(source, hints or Hints(), stack_only=stack_only):
             whole, _ = whole_from(source, hints or Hints())
+            if strict:
+                refuse_assumed(whole)
             return compare_whole(whole, read, options or VerifyOptions(), runtimes, progress)
         part = _choose(_recognise(source, hints or Hints()), source.path)
         if strict:

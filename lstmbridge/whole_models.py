@@ -18,6 +18,8 @@ from lstmbridge.adapters.by_graph import GraphAdapter, lone_cells
 from lstmbridge.contracts import (
     Artifact,
     Conversion,
+    DrawnModel,
+    Draws,
     Hints,
     LedgerReport,
     NoMatch,
@@ -42,9 +44,11 @@ from lstmbridge.errors import (
     UsageError,
 )
 from lstmbridge.graph.asked import whole_of
+from lstmbridge.graph.place_given import proved_places
 from lstmbridge.graph.placed import places_of
 from lstmbridge.graph.whole import Whole
 from lstmbridge.metadata import PREFIX, fact_as_json, verdict_metadata
+from lstmbridge.model.checks import refuse_assumptions
 from lstmbridge.runtimes.graph import Weights
 from lstmbridge.sources.restored import keys_of_variables
 from lstmbridge.staging import check_destination, default_stem, refuse_clashes, sha256_of, staged
@@ -85,10 +89,14 @@ def whole_from(
         NotRecognised, FactMissing, SourceUnreadable: as `graph.asked.whole_of`.
     """
     graph = None if hints.ignore_graph else source.graph()
+    drawn = None if graph is not None or hints.ignore_graph else _drawn(source, hints)
+    if drawn is not None:
+        return _whole_drawn(drawn, hints)
     if graph is None:
         raise UsageError(
             f"{source.path.name} has no graph, only weights",
-            expected="a graph beside the weights (a .meta), a frozen graph or a SavedModel",
+            expected="a graph beside the weights (a .meta), a frozen graph, a SavedModel or a "
+            "Keras model",
             where=str(source.path),
             advice="leave --inputs and --outputs away to convert its recurrent stack",
         )
@@ -111,6 +119,28 @@ def whole_from(
     )
     whole = places_of(whole, [part for part in parts if part.graph_cells])
     return whole, (*warnings, *whole.notes)
+
+
+def _drawn(source: Source, hints: Hints) -> DrawnModel | None:
+    """The model that a source without a graph describes. Errors: as `Draws.draw`."""
+    able = (adapter for adapter in registry.adapters() if isinstance(adapter, Draws))
+    return next((made for a in able if (made := a.draw(source, hints)) is not None), None)
+
+
+def _whole_drawn(drawn: DrawnModel, hints: Hints) -> tuple[Whole, tuple[str, ...]]:
+    """The whole model of a drawing, its stacks proved at their places."""
+    weights: dict[str, TensorRef] = dict(drawn.weights)  # type: ignore[arg-type]
+    whole = whole_of(
+        drawn.graph,
+        Weights(drawn.graph, weights),
+        declared_inputs=drawn.inputs,
+        declared_outputs=drawn.outputs,
+        inputs=hints.inputs,
+        outputs=hints.outputs,
+        settings=hints.settings,
+    )
+    whole = proved_places(whole, drawn.places)
+    return whole, (*drawn.notes, *whole.notes)
 
 
 def _parts(source: Source, hints: Hints) -> tuple[tuple[Part, ...], tuple[str, ...]]:
@@ -224,6 +254,13 @@ class Order:
     force: bool
     reports: Sequence[Path]
     progress: Progress | None
+    strict: bool = False
+
+
+def refuse_assumed(whole: Whole) -> None:
+    """Errors: FactMissing where a stack of the model has facts that are merely assumed."""
+    for place in whole.places:
+        refuse_assumptions(place.model)
 
 
 def convert_whole(source: Source, order: Order) -> Conversion:
@@ -235,6 +272,8 @@ def convert_whole(source: Source, order: Order) -> Conversion:
     refuse_clashes([final, *order.reports], source.files)
     check_destination(final, force=order.force)
     whole, warnings = whole_from(source, order.hints)
+    if order.strict:
+        refuse_assumed(whole)
     with staged(final, force=order.force) as stage:
         metadata = metadata_of_whole(source, whole)
         if order.verification is None:
@@ -284,6 +323,7 @@ __all__ = [
     "convert_whole",
     "is_asked_for",
     "metadata_of_whole",
+    "refuse_assumed",
     "whole_from",
     "write_whole",
     "writer_of",

@@ -156,7 +156,9 @@ def inspect(source: Path, json_to: str | None, **rest: Any) -> None:
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--no-verify", is_flag=True, help="Write without proof.")
 @click.option(
-    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+    "--stack-only",
+    is_flag=True,
+    help="Of a whole model (SavedModel, frozen graph, Keras), the stack alone.",
 )
 @opt.source_options
 @opt.verify_options
@@ -209,7 +211,9 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
 @click.option(
-    "--stack-only", is_flag=True, help="Of a SavedModel or frozen graph, the stack alone."
+    "--stack-only",
+    is_flag=True,
+    help="Of a whole model (SavedModel, frozen graph, Keras), the stack alone.",
 )
 @opt.source_options
 @opt.verify_options

@@ -15,6 +15,7 @@ from lstmbridge.contracts.diagnoses import (
     WeightFinding,
     WeightReport,
 )
+from lstmbridge.contracts.drawn import DrawnModel, Draws
 from lstmbridge.contracts.holdings import (
     ArtifactInspection,
     Describing,
@@ -83,6 +84,8 @@ __all__ = [
     "DescribedSource",
     "Describing",
     "Diagnosis",
+    "DrawnModel",
+    "Draws",
     "Expression",
     "FaultReport",
     "Feeds",

@@ -80,8 +80,8 @@ class KerasSource:
 
     @property
     def declares_model(self) -> bool:
-        """False: its recurrent stacks are converted."""
-        return False
+        """Whether the model is there too, in the file or beside it, and not weights alone."""
+        return self._described.config is not None
 
     @property
     def signature(self) -> SourceSignature | None:

@@ -37,7 +37,7 @@ def test_a_file_with_its_model_converts_without_a_flag_to_what_keras_computed(na
     inner = recorded["inputs"]
     if "nested" in name:  # the layer lies behind a dense one
         inner = None
-    done = api.convert(FOLDER / name, to="onnx", output=out)
+    done = api.convert(FOLDER / name, to="onnx", output=out, stack_only=True)
     assert done.exit_code == 0
     assert done.path == out
     assert not [f for f in done.facts.values() if f.basis.value == "assumed"]

@@ -12,12 +12,14 @@ from lstmbridge.adapters.keras.alone import (
     refuse_statements,
 )
 from lstmbridge.adapters.keras.config import MODELS, UNCHANGED, LayerEntry, layers_of
+from lstmbridge.adapters.keras.folders import folder_of
 from lstmbridge.adapters.keras.layers import Context, Leaf, block_of, both_ways, leaves_of
 from lstmbridge.adapters.keras.stacks import RecurrentLayer, selected, stacks_of, title
 from lstmbridge.adapters.keras.weights import Kernels, in_folders, in_group
 from lstmbridge.contracts import (
     Described,
     DescribedSource,
+    DrawnModel,
     Hints,
     Ignored,
     NoMatch,
@@ -72,6 +74,24 @@ class KerasAdapter:
         if not found:
             raise _nothing(source, described, entries)
         return _recognition(source, described, found, entries, hints)
+
+    def draw(self, source: Source, hints: Hints) -> DrawnModel | None:
+        """The whole model that a Keras file describes, as a graph; None for weights alone.
+
+        Raises:
+            CannotExpress: a layer that is not known, by its name.
+            NotRecognised: weights or calls that do not fit the config.
+            UsageError, FactMissing, FactConflict: see `recognise`.
+        """
+        if not isinstance(source, DescribedSource) or source.described.config is None:
+            return None
+        from lstmbridge.adapters.keras.whole import drawn_model
+
+        _refuse_options(hints)
+        described = source.described
+        refuse_statements(hints, described.config_where)
+        context = Context(described.version, described.tree, described.config_where, hints)
+        return drawn_model(described, source.tensors, context, str(source.path))
 
 
 def _refuse_options(hints: Hints) -> None:
@@ -163,7 +183,7 @@ def _assigned(
     for top, group in wanted.items():
         if described.tree:
             for entry, _ in group:
-                folder = _folder(described, entry)
+                folder = folder_of(described, entry)
                 found[entry.name] = tuple(in_folders(described, source.tensors, folder))
             continue
         stored = in_group(described.groups.get(top, ()), source.tensors)
@@ -174,32 +194,6 @@ def _assigned(
             found[entry.name] = tuple(own)
             stored = [k for k in stored if all(k is not o for o in own)]
     return found
-
-
-def _folder(described: Described, entry: LayerEntry) -> str:
-    """Where Keras 3 keeps a layer: by the name that the file has for it, else by class."""
-    folder = ""
-    for depth, name in enumerate(entry.folders):
-        container = next(
-            (
-                c
-                for c in ("layers", "_layer_checkpoint_dependencies")
-                if any(g.startswith(f"{folder}{c}/") for g in described.groups)
-            ),
-            "layers",
-        )
-        if name == "layer":
-            folder += "layer/"
-            continue
-        title = entry.path[depth] if depth < len(entry.path) else ""
-        prefix = f"{folder}{container}/"
-        titled = [
-            place
-            for place, said in described.titles.items()
-            if said == title and place.startswith(prefix) and "/" not in place[len(prefix) :]
-        ]
-        folder = f"{titled[0] if len(titled) == 1 else prefix + name}/"
-    return folder.rstrip("/")
 
 
 def _source_of(entry: LayerEntry, through: Mapping[str, LayerEntry]) -> str | None:

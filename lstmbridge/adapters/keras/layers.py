@@ -44,8 +44,12 @@ class Leaf:
     config: Mapping[str, Any]
 
 
-def leaves_of(entry: LayerEntry) -> list[Leaf]:
+def leaves_of(entry: LayerEntry, *, alone: bool = True) -> list[Leaf]:
     """The cells of a recurrent layer, forward before backward; none where it is another layer.
+
+    Args:
+        entry: the layer.
+        alone: it is to be a block of a stack, which has no reversed time.
 
     Raises:
         CannotExpress: a recurrent layer that has no exact form here.
@@ -58,10 +62,10 @@ def leaves_of(entry: LayerEntry) -> list[Leaf]:
             advice="there is no exact way to convert it",
         )
     if kind in GATES:
-        refuse_backwards(entry.name, config.get("go_backwards"))
+        refuse_backwards(entry.name, alone and config.get("go_backwards"))
         return [Leaf(kind, config)]
     if kind == "RNN":
-        refuse_backwards(entry.name, config.get("go_backwards"))
+        refuse_backwards(entry.name, alone and config.get("go_backwards"))
         return _cells(entry, config.get("cell"))
     if kind != "Bidirectional":
         return []
@@ -131,7 +135,7 @@ def block_of(
         NotRecognised: the weights are not those that the config asks for.
         CannotExpress, FactConflict, FactMissing: of a constant.
     """
-    blocks = [_recurrent(name, *pair, context) for pair in zip(leaves, kernels, strict=True)]
+    blocks = [recurrent_of(name, *pair, context) for pair in zip(leaves, kernels, strict=True)]
     return blocks[0] if len(blocks) == 1 else Chain(tuple(blocks))
 
 
@@ -158,7 +162,7 @@ def both_ways(
             "without --stack-only",
         )
     forward, backward = (
-        _recurrent(name, *pair, context) for pair in zip(leaves, kernels, strict=True)
+        recurrent_of(name, *pair, context) for pair in zip(leaves, kernels, strict=True)
     )
     both = Bidirectional(forward, backward)
     if not MERGES[merge]:
@@ -171,7 +175,12 @@ def both_ways(
     return Chain((both, Dense(kernel, None, linear)))
 
 
-def _recurrent(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Recurrent:
+def recurrent_of(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Recurrent:
+    """One cell of a layer.
+
+    Raises:
+        As `block_of`.
+    """
     units = leaf.config.get("units", leaf.config.get("output_dim", kernels.units))
     if kernels.gates != GATES[leaf.kind] or units != kernels.units:
         raise NotRecognised(

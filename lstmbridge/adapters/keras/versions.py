@@ -49,6 +49,15 @@ def reset_after(version: str, *, tree: bool) -> bool | None:
     return False
 
 
+def zeros_when_masked(version: str) -> bool:
+    """Whether Bidirectional layers that return sequences give zeros at masked steps.
+
+    tf.keras (TensorFlow 1.14 and later) and Keras 3 do, whatever the layers within say; Keras'
+    own package up to 2.3 repeats the last output.
+    """
+    return version.endswith("-tf") or release(version) >= (2, 4)
+
+
 def other_hard_sigmoid(version: str) -> bool:
     """Whether this Keras' hard_sigmoid is clip(x / 6 + 0.5, 0, 1), not clip(0.2 x + 0.5, 0, 1)."""
     return release(version) >= (3, 0)

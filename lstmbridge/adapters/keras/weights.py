@@ -85,6 +85,11 @@ def in_group(names: Sequence[str], tensors: Mapping[str, TensorRef]) -> list[Ker
     return [Kernels(place, roles) for place, roles in sets if _is_recurrent(roles)]
 
 
+def is_parted(name: str) -> bool:
+    """Whether a stored name is that of one gate's array (Keras 1): ``lstm_1_W_i``."""
+    return _PARTED.fullmatch(name.rpartition("/")[2]) is not None
+
+
 def _role(name: str) -> tuple[str, str]:
     last = name.rpartition("/")[2]
     if parted := _PARTED.fullmatch(last):
