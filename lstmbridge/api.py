@@ -33,6 +33,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.errors import (
+    CannotExpress,
     FactMissing,
     NotRecognised,
     SourceUnreadable,
@@ -132,7 +133,7 @@ def _recognised_or_none(source: Source, hints: Hints) -> Recognition:
     """What is recognised in a model that is converted whether anything is or not."""
     try:
         return _recognise(source, hints)
-    except NotRecognised as error:
+    except (CannotExpress, NotRecognised) as error:
         return Recognition((), (), (), (f"no stack was recognised: {error.read}",))
 
 

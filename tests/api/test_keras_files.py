@@ -105,14 +105,18 @@ def test_one_layer_of_a_stack_can_be_selected():
 
 @pytest.mark.parametrize("name", [n for n in FILES if "backwards" in n])
 def test_a_lone_layer_in_reversed_time_is_refused_by_name(name):
-    with pytest.raises(CannotExpress, match="back goes backwards"):
-        api.inspect(FOLDER / name)
+    with pytest.raises(CannotExpress, match="back goes backwards") as caught:
+        api.load(FOLDER / name)
+    assert "convert the whole model" in caught.value.advice
+    seen = api.inspect(FOLDER / name)
+    assert any("back goes backwards" in text for text in seen.recognition.warnings)
+    assert seen.whole is not None
 
 
 @pytest.mark.parametrize("name", [n for n in FILES if "none" in n])
 def test_a_model_without_a_recurrent_layer_is_told_so_with_its_layers(name):
     with pytest.raises(NotRecognised, match="no recurrent layer") as caught:
-        api.inspect(FOLDER / name)
+        api.load(FOLDER / name)
     assert "Conv1D" in str(caught.value)
 
 

@@ -264,7 +264,8 @@ class _Artist:
         self._note(site)
         if kind in RECURRENT:
             result = draw_recurrent(site, self.context)
-            self.sketch.places += result.places
+            for place in result.places:
+                self._stands(place)
             return result.outputs
         if options.get("training") is True and kind in RANDOM:
             raise site.refused("is called with training=True: its outputs are random")
@@ -274,6 +275,15 @@ class _Artist:
             return [replace(made, mask=site.x.mask)]
         carried = kind in MERGES or kind in ATTENTION or kind in {"Embedding", "Masking"}
         return [made if carried else replace(made, mask=None)]
+
+    def _stands(self, place: Place) -> None:
+        """A stack, under a name of its own: a layer that is called twice stands twice."""
+        taken = {one.name for one in self.sketch.places}
+        name, k = place.name, 0
+        while name in taken:
+            k += 1
+            name = f"{place.name}_{k}"
+        self.sketch.places.append(replace(place, name=name))
 
     def _note(self, site: Site) -> None:
         if site.config.get("stateful"):
