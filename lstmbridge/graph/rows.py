@@ -6,7 +6,7 @@ Nothing here knows a graph: `affine` walks one and asks for sums, cuts and produ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,11 +21,14 @@ class Opaque(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One number that a row was multiplied by (``mul``) or that was added to it (``add``)."""
+    """One number that a row was multiplied by (``mul``) or that was added to it (``add``).
+
+    Those of different nodes are the same.
+    """
 
     how: str
     number: float
-    node: str
+    node: str = field(compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -147,6 +147,13 @@ def test_a_gate_that_lets_the_new_in_is_one_that_keeps_the_old_with_its_sign_cha
     assert not kernel.cut("r").name.startswith("-")
 
 
+def test_the_last_of_unrolled_steps_is_one_of_them(tmp_path):
+    done = converted("steps-lstm", tmp_path, verification=None)
+    (place,) = done.whole.places
+    assert len(place.step_outputs) == 5
+    assert "Tanh" not in {node.op_type for node in onnx.load(done.path).graph.node}
+
+
 def test_unrolled_steps_are_one_layer_whose_states_begin_with_the_same_zeros(tmp_path):
     part = api.inspect(source_of("steps-lstm", tmp_path)).recognition.parts[0]
     (layer,) = part.model.layers
