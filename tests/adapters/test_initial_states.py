@@ -106,13 +106,15 @@ def test_a_variable_of_another_shape_than_in_the_graph_is_a_conflict(case, monke
     other = open_source(case("tf115-initial-stacked").prefix).tensors["init_state"]
     tensors = {**source.tensors, "init_c": other}
     with pytest.raises(FactConflict, match="the graph's 'init_c' is"):
-        recognise(SimpleNamespace(**shown(source), tensors=tensors), Hints())
+        recognise(SimpleNamespace(**shown(source), tensors=tensors, declares_model=False), Hints())
 
 
 def test_a_variable_that_the_source_lacks_is_said(case):
     source = open_source(case("tf115-initial-fused").prefix)
 
     tensors = {name: t for name, t in source.tensors.items() if name != "init_c"}
-    recognition = recognise(SimpleNamespace(**shown(source), tensors=tensors), Hints())
+    recognition = recognise(
+        SimpleNamespace(**shown(source), tensors=tensors, declares_model=False), Hints()
+    )
     assert list(recognition.parts[0].model.layers[0].initial) == ["h"]
     assert any("init_c, which the source does not hold" in t for t in recognition.warnings)
