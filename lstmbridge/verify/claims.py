@@ -14,7 +14,7 @@ from lstmbridge.verify.metamorphic import SIZES, Claims, check_claims, telling
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import other_size
 from lstmbridge.verify.sessions import ERROR, FAIL, PASS, Subject, complaint
-from lstmbridge.verify.trials import Trial, trial_of
+from lstmbridge.verify.trials import Trial, calm_trial_of
 
 _MORE_ROWS, _MORE_STEPS = 1, 3
 """By how much the other size is larger than that of the probe that claims are tried on."""
@@ -44,7 +44,7 @@ def with_claims(
         probe = other_size(model, specs, options, rows, steps)
         other = None
         if probe is not None:
-            other = trial_of(model, specs, probe, trial.precision, options)
+            other = calm_trial_of(model, specs, probe, trial.precision, options)
         try:
             checks = check_claims(Claims(model, subject.session, specs, trial, other))
         except RuntimeFailed as error:

@@ -127,7 +127,7 @@ class StoredRounding(Rounding, Library):
         if not self._coarse:
             return value
         value = value + self._draw(self._unit, value.shape)
-        return np.asarray(value + self._together(2.0, np.abs(a) > _FAR["sigmoid"]))
+        return np.asarray(value + np.sign(a) * self._together(2.0, np.abs(a) > _FAR["sigmoid"]))
 
     def tanh(self, a: Array) -> Array:
         """To within 3 units of its value; 5 in a coarse kernel, and those far out err together."""
@@ -138,8 +138,16 @@ class StoredRounding(Rounding, Library):
         return np.asarray(self._err(value) + value * together)
 
     def _together(self, units: float, where: Array) -> Array:
-        """One error for all units of a row that are at `where`: half of what was measured."""
-        return np.where(where, self._draw(units * self._unit, (len(where), 1)), 0.0)
+        """One outward error for all units of a row that are at `where`: half of what was measured.
+
+        In half of the rows it may point inward. It is never near 0: a floor that rests on few
+        runs must not miss it by chance.
+        """
+        rows = (len(where), 1)
+        size = units * self._unit * (0.75 + self._draw(0.25, rows))
+        inward = np.arange(len(where))[:, None] >= len(where) // 2
+        flipped = inward & (self._draw(1.0, rows) < 0.0)
+        return np.where(where, np.where(flipped, -size, size), 0.0)
 
     def _draw(self, limit: float, shape: tuple[int, ...]) -> Array:
         errors = super()._draw(limit, shape)

@@ -192,6 +192,14 @@ def trial_of(
     return trial if _finite(trial, precision) else None
 
 
+def calm_trial_of(
+    model: Model, specs: InputSpecs, probe: Probe, precision: str, options: VerifyOptions
+) -> Trial | None:
+    """Likewise, shortened until it neither explodes nor is decided by rounding."""
+    trial = _calm_trial(_Setting(model, specs, precision, options, Shelf(model)), probe)
+    return trial if _finite(trial, precision) else None
+
+
 def _calm_trial(setting: _Setting, probe: Probe) -> Trial:
     """The trial of a probe, halved until it neither explodes nor is decided by rounding.
 
