@@ -207,8 +207,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 
 
 @main.command()
-@_SOURCE
-@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="A fact that is only assumed is an error.")
 @click.option(
     "--stack-only",
@@ -217,12 +217,23 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 )
 @opt.source_options
 @opt.verify_options
+@opt.manifest_options
 @opt.report_options
 @opt.output_options
-def verify(source: Path, artifacts: tuple[Path, ...], **rest: Any) -> None:
+@click.pass_context
+def verify(
+    ctx: click.Context, /, source: Path | None, artifacts: tuple[Path, ...], **rest: Any
+) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
     from lstmbridge.cli.reports import Reports
 
+    if rest["manifest"] is not None:
+        from lstmbridge.cli.manifests import running
+
+        sys.exit(running.run(ctx, {"verify": verify, "convert": convert}))
+    if source is None or not artifacts:
+        missing = "SOURCE" if source is None else "ARTIFACTS..."
+        raise click.MissingParameter(ctx=ctx, param_hint=f"'{missing}'", param_type="argument")
     printer = Printer(rest["json_to"], quiet=rest["quiet"])
     beside = opt.report_paths(rest)
     reports = Reports(rest)

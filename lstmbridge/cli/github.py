@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstmbridge.contracts import Outcome, Verdict
+from lstmbridge.contracts.manifests import ModelRun, ModelState
 from lstmbridge.errors import LstmBridgeError
 from lstmbridge.report import markdown
 
@@ -25,9 +26,12 @@ def is_here() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation(level: str, message: str, *, title: str, file: str | Path = "") -> str:
-    """The line that makes an annotation; GitHub shows it at `file`, where there is one."""
-    named = {"file": _in_workspace(file) if str(file) else "", "title": title}
+def annotation(
+    level: str, message: str, *, title: str, file: str | Path = "", line: int = 0
+) -> str:
+    """What makes an annotation; GitHub shows it at `file`, and its `line`, where there is one."""
+    place = _in_workspace(file) if str(file) else ""
+    named = {"file": place, "line": str(line) if line else "", "title": title}
     said = ",".join(f"{name}={_property(value)}" for name, value in named.items() if value)
     return f"::{level} {said}::{_data(message[:_LONGEST])}"
 
@@ -66,6 +70,21 @@ def of_verdict(verdict: Verdict, source: str | Path, artifacts: Sequence[str | P
     )
 
 
+_OF_STATE = {
+    ModelState.PASS: NOTICE,
+    ModelState.FAIL: ERROR,
+    ModelState.INCONCLUSIVE: WARNING,
+    ModelState.ERROR: ERROR,
+}
+
+
+def of_model(one: ModelRun, manifest: str | Path) -> str:
+    """One annotation, where the manifest names the model."""
+    title = f"lstmbridge: {one.name}: {one.state.value.upper()}"
+    told = "\n".join(one.reasons) or f"{one.comparisons:,} numbers compared"
+    return annotation(_OF_STATE[one.state], told, title=title, file=manifest, line=one.line)
+
+
 def of_error(error: LstmBridgeError) -> str:
     """One annotation: why a command could not do its work."""
     return annotation(ERROR, str(error), title=f"lstmbridge: {type(error).__name__}")
@@ -76,10 +95,16 @@ def add_to_summary(verdict: Verdict, source: str | Path, artifacts: Sequence[str
 
     A summary that cannot be written is no reason to lose a verdict.
     """
+    return add_words(
+        markdown.text(verdict, source=str(source), artifacts=tuple(map(str, artifacts)))
+    )
+
+
+def add_words(told: str) -> str:
+    """Add Markdown to the job's summary; in words why that failed, "" where it did not."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return ""
-    told = markdown.text(verdict, source=str(source), artifacts=tuple(map(str, artifacts)))
     try:
         with Path(path).open("ab") as file:
             file.write(f"{told}\n".encode("utf-8", "replace"))

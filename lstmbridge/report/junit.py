@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from lstmbridge import __version__
@@ -35,26 +36,34 @@ def text(verdict: Verdict, *, source: str, artifacts: tuple[str, ...]) -> str:
         source: what the user called it.
         artifacts: likewise.
     """
-    cases = _cases(verdict)
-    counts = Counter(state for _, _, state, _ in cases)
-    suite = ET.Element(
-        "testsuite",
-        name=_clean(f"lstmbridge: {', '.join(artifacts)} against {source}"),
-        tests=str(len(cases)),
-        failures=str(counts["failure"]),
-        errors=str(counts["error"]),
-        skipped=str(counts["skipped"]),
-        time=f"{verdict.seconds:.3f}",
-    )
-    stated = ET.SubElement(suite, "properties")
-    for name, value in {
+    stated = {
         "lstmbridge": __version__,
         "verdict": verdict.outcome.value,
         "comparisons": str(verdict.comparisons),
         "seed": str(verdict.seed),
         **{f"{r.name} version": r.version for r in verdict.runtimes},
-    }.items():
-        ET.SubElement(stated, "property", name=_clean(name), value=_clean(value))
+    }
+    name = f"lstmbridge: {', '.join(artifacts)} against {source}"
+    return document(name, _cases(verdict), stated, verdict.seconds)
+
+
+def document(
+    suite_name: str, cases: Sequence[Case], stated: Mapping[str, str], seconds: float
+) -> str:
+    """A suite of cases as a whole file; `stated` are its properties."""
+    counts = Counter(state for _, _, state, _ in cases)
+    suite = ET.Element(
+        "testsuite",
+        name=_clean(suite_name),
+        tests=str(len(cases)),
+        failures=str(counts["failure"]),
+        errors=str(counts["error"]),
+        skipped=str(counts["skipped"]),
+        time=f"{seconds:.3f}",
+    )
+    properties = ET.SubElement(suite, "properties")
+    for name, value in stated.items():
+        ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     for group, name, state, why in cases:
         case = ET.SubElement(suite, "testcase", classname=_clean(group), name=_clean(name))
         if state:

@@ -14,9 +14,11 @@ from lstmbridge.contracts import (
     Runtime,
     RuntimeResult,
     Session,
+    States,
 )
 from lstmbridge.errors import RuntimeFailed, RuntimeUnavailable
 from lstmbridge.model.blocks import Model
+from lstmbridge.model.signature import TensorSpec, signature_of
 from lstmbridge.verify.along import along_time
 from lstmbridge.verify.compare import compare_outputs, passes, worst_of
 from lstmbridge.verify.trials import Trial
@@ -31,6 +33,7 @@ class Subject:
     Attributes:
         session: open, or None where the runtime declined; `declined` then says why.
         failed: it did not decline: it died, hung, or the like.
+        unfit: why the thing cannot be fed what the source is fed; it is then not opened.
     """
 
     runtime: Runtime
@@ -38,12 +41,21 @@ class Subject:
     session: Session | None
     declined: str = ""
     failed: bool = False
+    unfit: str = ""
     observed: list[tuple[Trial, Outputs]] = field(default_factory=list)
 
     @property
     def label(self) -> str:
         """What is run, for reports."""
         return str(self.thing.path) if isinstance(self.thing, Artifact) else "source"
+
+
+def open_fitting(model: Model, runtime: Runtime, thing: Artifact | Model) -> Subject:
+    """Load `thing`, unless it is an artifact of a network with other inputs than `model`."""
+    unfit = _unfit(model, thing.signature.inputs) if isinstance(thing, Artifact) else ""
+    if unfit:
+        return Subject(runtime, thing, None, unfit=unfit)
+    return open_subject(runtime, thing)
 
 
 def open_subject(runtime: Runtime, thing: Artifact | Model) -> Subject:
@@ -55,10 +67,28 @@ def open_subject(runtime: Runtime, thing: Artifact | Model) -> Subject:
         return Subject(runtime, thing, None, declined=str(error), failed=failed)
 
 
+def _unfit(model: Model, inputs: Sequence[TensorSpec]) -> str:
+    """In words, which of an artifact's inputs a network like `model` has not got."""
+    every = signature_of(model, model.dtype, states=States.OPTIONAL, sequence_length=True).inputs
+    known = {spec.name: spec.shape for spec in every}
+    for spec in inputs:
+        if spec.name not in known:
+            return f"it takes {spec.name}, which the source's network has not got"
+        theirs, ours = spec.shape, known[spec.name]
+        sizes = zip(theirs, ours, strict=False)
+        other = any(a != b for a, b in sizes if isinstance(a, int) and isinstance(b, int))
+        if other or len(theirs) != len(ours):
+            shown, wanted = (f"({', '.join(map(str, one))})" for one in (theirs, ours))
+            return f"its {spec.name} are {shown}, those of the source's network {wanted}"
+    return ""
+
+
 def judge(subject: Subject, trials: Sequence[Trial], progress: Progress) -> RuntimeResult:
     """Run every trial and compare; `subject.observed` keeps the outputs for a diagnosis."""
     start = time.perf_counter()
     name = subject.runtime.name
+    if subject.unfit:
+        return _result(subject, FAIL, subject.unfit, {}, start)
     if subject.session is None:
         status = ERROR if subject.failed else UNAVAILABLE
         return _result(subject, status, subject.declined, {}, start)

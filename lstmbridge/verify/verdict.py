@@ -28,7 +28,7 @@ from lstmbridge.verify.ledger import check_ledger, merged_ledgers
 from lstmbridge.verify.metamorphic import not_claimed
 from lstmbridge.verify.options import VerifyOptions
 from lstmbridge.verify.probes import NOT_PROBED, InputSpecs
-from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_subject
+from lstmbridge.verify.sessions import FAIL, UNAVAILABLE, Subject, judge, open_fitting
 from lstmbridge.verify.sightings import merged
 from lstmbridge.verify.smallest import smallest
 from lstmbridge.verify.trials import Experiment, design, outlasted
@@ -77,7 +77,7 @@ def verify(
         for path, one in (ledgers or {}).items()
     }
     with ExitStack() as stack:
-        opened = [open_subject(runtime, thing) for runtime, thing in subjects]
+        opened = [open_fitting(model, runtime, thing) for runtime, thing in subjects]
         for subject in opened:
             if subject.session is not None:
                 stack.enter_context(subject.session)
@@ -203,6 +203,8 @@ def _judged(
 ) -> RuntimeResult:
     trials = () if experiment is None else experiment.trials
     result = judge(subject, trials, progress)
+    if subject.unfit:
+        return result
     if result.status == FAIL:
         small = smallest(model, subject, options)
         found = diagnose(model, subject.observed)
