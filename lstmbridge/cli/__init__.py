@@ -19,6 +19,7 @@ import click
 from lstmbridge import __version__, api
 from lstmbridge.cli import options as opt
 from lstmbridge.cli.failures import failure_from
+from lstmbridge.cli.manifests.options import manifest_options
 from lstmbridge.cli.printing import Printer, echo, printer_of
 from lstmbridge.cli.signals import INTERRUPTED, orderly_exit
 from lstmbridge.contracts import ArtifactInspection, States, TargetOptions
@@ -217,7 +218,7 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
 )
 @opt.source_options
 @opt.verify_options
-@opt.manifest_options
+@manifest_options
 @opt.report_options
 @opt.output_options
 @click.pass_context

@@ -48,7 +48,9 @@ def _remember_debug(context: click.Context, _option: click.Parameter, value: boo
     return value
 
 
-def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order that `--help` shows them."""
+
     def apply(function: F) -> F:
         for option in reversed(options):
             function = option(function)
@@ -88,7 +90,7 @@ _KERAS = (
 
 def source_options(function: F) -> F:
     """What a user may know about a source that its names do not say."""
-    return _stack(
+    return stacked(
         click.option(
             "--cell",
             metavar="CLASS",
@@ -164,7 +166,7 @@ def timeout_option(function: F) -> F:
 
 def verify_options(function: F) -> F:
     """How the comparison is run."""
-    return _stack(
+    return stacked(
         click.option(
             "--data",
             type=click.Path(path_type=Path),
@@ -196,7 +198,7 @@ def verify_options(function: F) -> F:
 def report_options(function: F) -> F:
     """Files that report a verdict, whatever it is."""
     where = click.Path(path_type=Path)
-    return _stack(
+    return stacked(
         click.option("--junit", type=where, metavar="PATH", help="Report as JUnit XML, for CI."),
         click.option(
             "--markdown", type=where, metavar="PATH", help="Report for a pull request's comment."
@@ -205,44 +207,9 @@ def report_options(function: F) -> F:
     )(function)
 
 
-def manifest_options(function: F) -> F:
-    """Many models at once."""
-    where = click.Path(path_type=Path)
-    return _stack(
-        click.option(
-            "--manifest",
-            type=where,
-            metavar="FILE",
-            help="Verify every [[model]] in this TOML file, in place of SOURCE.",
-        ),
-        click.option(
-            "--jobs",
-            type=click.IntRange(min=1),
-            help="--manifest: models at a time; half the CPUs.",
-        ),
-        click.option(
-            "--results",
-            type=where,
-            default=Path("lstmbridge-results"),
-            show_default=True,
-            metavar="FOLDER",
-            help="--manifest: reports, answers and logs; passes are taken over from it.",
-        ),
-        click.option(
-            "--fresh", is_flag=True, help="--manifest: verify again what has not changed."
-        ),
-        click.option(
-            "--time-limit",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="--manifest: for each model that states none.",
-        ),
-    )(function)
-
-
 def output_options(function: F) -> F:
     """How the answer is given."""
-    return _stack(
+    return stacked(
         click.option(
             "--json",
             "json_to",
