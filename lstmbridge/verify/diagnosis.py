@@ -32,16 +32,22 @@ Observed = Sequence[tuple[Trial, Outputs]]
 def diagnose(model: Model, observed: Observed) -> str:
     """Where the first departure is, and what would explain all of them, in one or two sentences.
 
+    A wrong network can grow beyond all numbers on a long probe; the others still tell it apart,
+    and it is said how many of them were looked at.
+
     Args:
         model: the source.
         observed: each trial that was run, with what the runtime gave.
     """
     usable = [(trial, outputs) for trial, outputs in observed if _comparable(trial, outputs)]
-    if not usable or len(usable) < len(observed):
-        return ""
     ordered = sorted(usable, key=lambda pair: (pair[0].probe.steps, pair[0].probe.batch))
     place = next((text for pair in ordered if (text := _place(model, *pair))), "")
-    return f"{place}; {_explanation(model, ordered)}"
+    if not place:
+        return ""
+    said = f"{place}; {_explanation(model, ordered)}"
+    if len(usable) < len(observed):
+        said += f" (judged on the {len(usable)} of {len(observed)} probes that can be compared)"
+    return said
 
 
 def _comparable(trial: Trial, outputs: Outputs) -> bool:
