@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable
 
 from lstmbridge.contracts import Trace
-from lstmbridge.report.drawing import Scale, said, scale_of
+from lstmbridge.report.drawing import Scale, cut, said, scale_of
 
 _WIDTH, _HEIGHT = 440, 150
 _LEFT, _TOP, _RIGHT, _BOTTOM = 42, 22, 10, 24
 _TICKS = 4
-_NAME = 34
+_NAME, _LEAST = 62, 24
+"""Letters above a panel, and of them the name's."""
 
 
 def shared_scale(traces: Iterable[Trace]) -> Scale:
@@ -22,11 +23,12 @@ def shared_scale(traces: Iterable[Trace]) -> Scale:
 
 def trace_panel(name: str, trace: Trace, scale: Scale) -> str:
     """One output: a curve by steps, dots by lengths; what passes the allowance is red."""
-    short = name if len(name) <= _NAME else f"{name[:_NAME]}…"
     where = f", probe {trace.probe}" if trace.probe else ""
+    short = cut(name, max(_NAME - len(where), _LEAST))
+    shown = where if len(where) <= _NAME - _LEAST else f"{where[: _NAME - _LEAST]}…"
     xs = _across(trace)
     body = [
-        f'<text x="{_LEFT}" y="13">{said(short)}<tspan class="soft">{said(where)}</tspan></text>',
+        f'<text x="{_LEFT}" y="13">{said(short)}<tspan class="soft">{said(shown)}</tspan></text>',
         *_grid(scale),
         _ground(xs, trace, scale),
         *_marks(xs, trace, scale),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from html import escape
+from typing import TypeGuard
 
 from lstmbridge.contracts import OutputComparison
 from lstmbridge.model.blocks import (
@@ -19,19 +20,26 @@ from lstmbridge.model.blocks import (
     Residual,
     Sequence,
 )
+from lstmbridge.report.summary import off
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BOX_WIDTH, _BOX_HEIGHT = 190, 46
 _GAP = 22
 _BAR_WIDTH = 260
-_FAULT_NAMES, _FAULT_AXIS, _FAULT_ROW = 400, 400, 17
-_FAULTS_SHOWN = 100
-_LONGEST = 62
+_ALIKE = 4
+"""From so many layers on that are alike and follow one another, one box stands for them."""
+_LETTERS = 27
+"""Of a title in a box."""
 
 
 def said(words: object) -> str:
     """Any text, safe inside HTML and SVG."""
     return escape(_CONTROLS.sub("\ufffd", str(words)))
+
+
+def cut(words: str, letters: int = _LETTERS) -> str:
+    """As much of a name as there is room for: its end tells it from others."""
+    return words if len(words) <= letters else f"…{words[1 - letters :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,12 @@ def _moved(piece: _Piece, x: float, y: float) -> str:
     return f'<g transform="translate({x:g} {y:g})">{piece.svg}</g>'
 
 
-def _box(title: str, line: str) -> _Piece:
+def _box(title: str, line: str, kind: str = "") -> _Piece:
     middle = _BOX_WIDTH / 2
     svg = (
-        f'<rect class="box" x=".5" y=".5" width="{_BOX_WIDTH - 1}" height="{_BOX_HEIGHT - 1}" '
-        f'rx="5"/><text x="{middle}" y="19" text-anchor="middle">{said(title)}</text>'
+        f'<rect class="box {kind}" x=".5" y=".5" width="{_BOX_WIDTH - 1}" '
+        f'height="{_BOX_HEIGHT - 1}" rx="5"><title>{said(title)}: {said(line)}</title></rect>'
+        f'<text x="{middle}" y="19" text-anchor="middle">{said(cut(title))}</text>'
         f'<text class="soft" x="{middle}" y="36" text-anchor="middle">{said(line)}</text>'
     )
     return _Piece(_BOX_WIDTH, _BOX_HEIGHT, svg)
@@ -103,46 +112,98 @@ def _around(inner: _Piece, word: str) -> _Piece:
     return _Piece(inner.width + 2 * room, bottom, svg)
 
 
-def _draw(block: Block, names: list[str], arrow: str) -> _Piece:
-    """Draw `block`; `names` are those of the blocks with weights, in the order they are met."""
-    if isinstance(block, Recurrent):
-        cell = block.cell
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """What is still to be drawn, and how.
+
+    Attributes:
+        names: of the blocks with weights, in the order they are met.
+        wrong: the layers that departed.
+    """
+
+    names: list[str]
+    wrong: Collection[str]
+
+    def draw(self, block: Block, arrow: str) -> _Piece:
+        """Draw `block`, whose time runs as `arrow` says."""
+        if isinstance(block, Recurrent):
+            return self._recurrent([block], arrow)
+        if isinstance(block, Dense):
+            name = self.names.pop(0)
+            return _box(f"{name}: dense", f"{block.input_size} → {block.output_size}")
+        if isinstance(block, Residual):
+            return _around(self.draw(block.inner, arrow), "+ input")
+        if isinstance(block, Highway):
+            inner = self.draw(block.inner, arrow)
+            return _around(inner, self.names.pop(0))
+        if isinstance(block, Bidirectional):
+            forward = self.draw(block.forward, arrow)
+            return _beside(forward, self.draw(block.backward, "←"))
+        return _stacked([self._recurrent(run, arrow) if _is_row(run) else self.draw(run[0], arrow)
+                         for run in _runs(_children(block))])  # fmt: skip
+
+    def _recurrent(self, run: list[Recurrent], arrow: str) -> _Piece:
+        """One layer, or many that are alike and follow one another."""
+        cell = run[0].cell
         sizes = f"{cell.input_size} → {cell.output_size}"
         if cell.output_size != cell.units:
             sizes = f"{cell.input_size} → {cell.units} units → {cell.output_size}"
-        return _box(f"{names.pop(0)}: {cell.KIND} {arrow}", sizes)
-    if isinstance(block, Dense):
-        return _box(f"{names.pop(0)}: dense", f"{block.input_size} → {block.output_size}")
-    if isinstance(block, Residual):
-        return _around(_draw(block.inner, names, arrow), "+ input")
-    if isinstance(block, Highway):
-        inner = _draw(block.inner, names, arrow)
-        return _around(inner, names.pop(0))
-    if isinstance(block, Bidirectional):
-        forward = _draw(block.forward, names, arrow)
-        return _beside(forward, _draw(block.backward, names, "←"))
-    return _stacked([_draw(child, names, arrow) for child in _children(block)])
+        names = [self.names.pop(0) for _ in run]
+        kind = "over" if any(name in self.wrong for name in names) else "native"
+        if len(run) == 1:
+            return _box(f"{names[0]}: {cell.KIND} {arrow}", sizes, kind)
+        title = f"{names[0]} to {names[-1]}: {cell.KIND} {arrow}"
+        return _box(title, f"{len(run)} layers, each {sizes}", kind)
 
 
 def _children(block: Sequence) -> tuple[Block, ...]:
     return block.blocks
 
 
-def stack(model: Model) -> str:
-    """The network from its inputs (top) to its outputs; arrows say how time runs."""
-    names = [place.name for place in model.places]
+def _is_row(run: list[Block]) -> TypeGuard[list[Recurrent]]:
+    return isinstance(run[0], Recurrent)
+
+
+def _runs(blocks: Iterable[Block]) -> list[list[Block]]:
+    """The blocks in order, those together that one box can stand for."""
+    runs: list[list[Block]] = []
+    for block in blocks:
+        if runs and _look(block) is not None and _look(runs[-1][-1]) == _look(block):
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return [part for run in runs for part in ([run] if len(run) >= _ALIKE else [[x] for x in run])]
+
+
+def _look(block: Block) -> tuple[object, ...] | None:
+    """What a layer's box says of it but its name; None for what is no layer."""
+    if not isinstance(block, Recurrent):
+        return None
+    cell = block.cell
+    return (cell.KIND, cell.input_size, cell.units, cell.output_size)
+
+
+def stack(model: Model, wrong: Collection[str] = ()) -> str:
+    """The network from its inputs (top) to its outputs; arrows say how time runs.
+
+    Args:
+        model: no weight of it is read.
+        wrong: names of layers to be marked.
+    """
+    pen = _Pen([place.name for place in model.places], wrong)
     body = _stacked(
         [
             _box("inputs", f"{model.input_size} features a step"),
-            _draw(model.root, names, "→"),
+            pen.draw(model.root, "→"),
             _box("outputs", f"{model.output_size} features a step"),
         ]
     )
     title = f"{len(model.layers)} recurrent layers, {model.input_size} to {model.output_size}"
-    return _svg(body.width + 2, body.height + 2, _moved(body, 1, 1), title)
+    return svg(body.width + 2, body.height + 2, _moved(body, 1, 1), title)
 
 
-def _svg(width: float, height: float, body: str, title: str) -> str:
+def svg(width: float, height: float, body: str, title: str) -> str:
+    """A picture, with words for those who do not see it."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img"><title>{said(title)}</title>{body}</svg>'
@@ -177,60 +238,17 @@ def scale_of(values: Iterable[float], width: float) -> Scale:
 def error_scale(comparisons: Iterable[OutputComparison]) -> Scale:
     """One scale for all bars, so that they may be compared."""
     found = list(comparisons)
-    return scale_of([x for one in found for x in (one.max_abs, one.allowed)], _BAR_WIDTH - 2)
+    return scale_of([x for one in found for x in (off(one), one.allowed)], _BAR_WIDTH - 2)
 
 
 def error_bar(one: OutputComparison, scale: Scale) -> str:
-    """The largest difference as a bar, what is allowed (at the worst place) as a mark."""
+    """The difference at the worst place as a bar, what is allowed there as a mark."""
     over = bool(one.problem) or not one.ratio <= 1
-    length, limit = scale.at(one.max_abs), scale.at(one.allowed)
+    length, limit = scale.at(off(one)), scale.at(one.allowed)
     body = (
         f'<line class="grid" x1="0" x2="{scale.width:g}" y1="9" y2="9"/>'
         f'<rect class="{"over" if over else "bar"}" y="5" width="{max(length, 1):.1f}" '
         f'height="8" rx="1"/>'
         f'<line class="limit" x1="{limit:.1f}" x2="{limit:.1f}" y1="1" y2="17"/>'
     )
-    return _svg(_BAR_WIDTH, 18, body, f"{one.max_abs:.2g} of {one.allowed:.2g} allowed")
-
-
-def distances(ratios: Mapping[str, float], margin: float) -> str:
-    """Each planted fault at its distance from the truth, the faintest first, on a log axis.
-
-    Args:
-        ratios: fault -> its departure as a multiple of what is allowed.
-        margin: below this it counts as missed.
-    """
-    rows = sorted(ratios.items(), key=lambda item: item[1])[:_FAULTS_SHOWN]
-    scale = scale_of([1.0, 10.0, *(ratio for _, ratio in rows)], _FAULT_AXIS)
-    height = 30 + _FAULT_ROW * len(rows)
-    parts = [_axis(scale, height)]
-    for k, (name, ratio) in enumerate(rows):
-        y, x = 34 + _FAULT_ROW * k, _FAULT_NAMES + scale.at(ratio)
-        style = "" if ratio > margin else " over"
-        short = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
-        start = _FAULT_NAMES + scale.at(1.0)
-        parts.append(
-            f'<text x="{_FAULT_NAMES - 8}" y="{y + 4}" text-anchor="end">{said(short)}</text>'
-            f'<line class="rod{style}" x1="{start:.1f}" x2="{x:.1f}" y1="{y}" y2="{y}"/>'
-            f'<circle class="bar{style}" cx="{x:.1f}" cy="{y}" r="4">'
-            f"<title>{said(name)}: {ratio:.3g} times what is allowed</title></circle>"
-        )
-    title = f"{len(rows)} planted faults, as multiples of what is allowed"
-    return _svg(_FAULT_NAMES + _FAULT_AXIS + 30, height + 4, "".join(parts), title)
-
-
-def _axis(scale: Scale, height: float) -> str:
-    step = max(1, (scale.high - scale.low) // 5)
-    parts = []
-    for power in range(scale.low, scale.high + 1, step):
-        x = _FAULT_NAMES + scale.at(10.0**power)
-        label = "allowed" if power == 0 else f"10{str(power).translate(_RAISED)} x"
-        parts.append(
-            f'<line class="{"limit" if power == 0 else "grid"}" x1="{x:.1f}" x2="{x:.1f}" '
-            f'y1="20" y2="{height}"/>'
-            f'<text class="soft" x="{x:.1f}" y="13" text-anchor="middle">{label}</text>'
-        )
-    return "".join(parts)
-
-
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return svg(_BAR_WIDTH, 18, body, f"{off(one):.2g} of {one.allowed:.2g} allowed")

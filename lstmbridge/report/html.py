@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from lstmbridge import __version__
-from lstmbridge.contracts import (
-    FaultReport,
-    LedgerReport,
-    OutputComparison,
-    RuntimeResult,
-    Verdict,
-)
+from lstmbridge.contracts import LedgerReport, OutputComparison, RuntimeResult, Verdict
 from lstmbridge.model.blocks import Model
+from lstmbridge.model.facts import Fact
+from lstmbridge.report import page as pages
 from lstmbridge.report.along import shared_scale, trace_panel
-from lstmbridge.report.drawing import Scale, distances, error_bar, error_scale, said, stack
-from lstmbridge.report.style import CSS
-from lstmbridge.report.summary import Finding, findings, sentences
+from lstmbridge.report.drawing import Scale, error_bar, error_scale, said, stack
+from lstmbridge.report.facts import grouped
+from lstmbridge.report.planted import planted
+from lstmbridge.report.summary import findings, off, sentences, times
 
 _MARK = (
-    '<p class="soft">A bar is the largest difference anywhere; the mark is what rounding may do '
-    "on these weights (the noise floor) at the worst place. What passes it is red.</p>"
+    '<p class="soft">Each output at its worst place: a bar is the difference there, the mark what '
+    "rounding may do there on these weights (the noise floor). What passes it is red.</p>"
 )
 _ALONG = (
     "Along time: the line (or dot) is the difference, the shaded ground what rounding may do. "
     "Final states are followed by the length of their sequences, over all probes."
 )
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "tensorflow")
-_CAUGHT_BEYOND = 2.0
-"""As verify counts; here it only colours."""
+_ROWS, _PANELS, _RUNTIMES = 14, 6, 2
+"""More outputs, curves and runtimes than these are folded, but for the worst."""
+_SPELLED = ("probe", "allowed", "of allowed", "planted fault", "weights read back",
+            "read, given, assumed", "graph")  # fmt: skip
 
 
 def text(
-    verdict: Verdict, *, source: str, artifacts: tuple[str, ...], model: Model | None = None
+    verdict: Verdict,
+    *,
+    source: str,
+    artifacts: tuple[str, ...],
+    model: Model | None = None,
+    drawing: str = "",
 ) -> str:
     """The whole page.
 
@@ -43,162 +44,199 @@ def text(
         source: what the user called it.
         artifacts: likewise.
         model: the network, to be drawn; no weight is read.
+        drawing: in its place, an SVG that shows it.
     """
     word = verdict.outcome.value
     named = ", ".join(f"<code>{said(path)}</code>" for path in artifacts) or "no artifact"
+    about = f"{named} against <code>{said(source)}</code>"
+    figures = f"{verdict.comparisons:,} numbers compared in {verdict.seconds:.2f} s"
+    picture = stack(model, _departed(verdict.runtimes, model)) if model else drawing
     sections = [
-        f'<h1><span class="{word}">{word.upper()}</span></h1>',
-        f"<p>{named} against <code>{said(source)}</code></p>",
-        f'<p class="soft">{verdict.comparisons:,} numbers compared in {verdict.seconds:.2f} s</p>',
-        _findings(findings(verdict)),
-        _section("The network", f"<figure>{stack(model)}</figure>") if model else "",
-        _section("Runtimes", _runtimes(verdict)),
-        _section("Planted faults", _faults(verdict.faults)),
-        _section("Weights read back", _ledger(verdict.ledger)),
-        _section("Facts", _facts(verdict)),
-        _section("Not run", _list(verdict.not_run)) if verdict.not_run else "",
-        _section("Versions", _versions(verdict)),
+        pages.headline(word, word.upper(), about, figures),
+        pages.finding_items(findings(verdict)),
+        pages.tiles(_tiles(verdict)),
+        pages.section("The network", f"<figure>{picture}</figure>" if picture else ""),
+        pages.section("Runtimes", _runtimes(verdict)),
+        pages.section("Planted faults", planted(verdict.faults)),
+        pages.section("Weights read back", _ledger(verdict.ledger)),
+        pages.section("Facts", facts(verdict.facts)),
+        pages.section("Not run", pages.items(verdict.not_run)),
+        pages.words(_SPELLED),
+        pages.versions(verdict.seed),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{word}: {said(', '.join(artifacts))}</title>\n<style>{CSS}</style>\n</head>\n"
-        f"<body>\n{chr(10).join(filter(None, sections))}\n</body>\n</html>\n"
+    return pages.page(word, f"{word}: {', '.join(artifacts)}", sections)
+
+
+def _departed(runs: Sequence[RuntimeResult], model: Model) -> set[str]:
+    """The layers whose final states some runtime gave wrongly."""
+    wrong = {
+        name for r in runs for name, one in r.outputs.items() if one.problem or not one.ratio <= 1
+    }
+    return {
+        layer.name
+        for layer in model.layers
+        if any(layer.state_name(state) in wrong for state in layer.cell.state_sizes)
+    }
+
+
+def _tiles(verdict: Verdict) -> dict[str, tuple[str, str]]:
+    """The figures at a glance."""
+    found: dict[str, tuple[str, str]] = {}
+    ran = [r for r in verdict.runtimes if r.outputs]
+    compared = [one for r in ran for one in r.outputs.values()]
+    if compared:
+        broken = sum(bool(one.problem) for one in compared)
+        worst = max((one.ratio for one in compared if not one.problem), default=0.0)
+        figure = f"{worst:.2g} of allowed" if worst < 10 else times(worst)
+        told = "the largest difference" if worst <= 1 else "what is allowed, at worst"
+        found["numbers"] = (figure, told)
+        if broken:
+            found["numbers"] = (f"{broken} outputs", "could not be compared")
+    faults = verdict.faults
+    found["planted faults"] = (
+        f"{faults.caught:,} of {faults.planted:,}",
+        "would have been caught",
     )
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{said(title)}</h2>\n{body}</section>"
-
-
-def _list(lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{said(line)}</li>" for line in lines)
-    return f"<ul>{items}</ul>" if items else ""
-
-
-def _findings(found: Sequence[Finding]) -> str:
-    """Each finding with its details as a list of their own."""
-    items = "".join(f"<li>{said(one.head)}{_list(one.details)}</li>" for one in found)
-    return f"<ul>{items}</ul>" if items else ""
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:
-    """Rows of HTML; the last `numbers` columns but the very last hold numbers."""
-
-    def kind(k: int) -> str:
-        return ' class="n"' if len(heads) - 1 - numbers <= k < len(heads) - 1 else ""
-
-    head = "".join(f"<th{kind(k)}>{said(x)}</th>" for k, x in enumerate(heads))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind(k)}>{x}</td>" for k, x in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    ledger = verdict.ledger
+    if ledger is not None and not ledger.unreadable:
+        wrong = len(ledger.different) + len(ledger.missing) + len(ledger.extra)
+        told = "blocks of weights differ" if wrong else "weights, bit for bit"
+        found["weights"] = (f"{wrong:,}" if wrong else f"{ledger.compared:,}", told)
+    fine = sum(r.status == "pass" for r in verdict.runtimes)
+    found["runtimes"] = (f"{fine} of {len(verdict.runtimes)}", "agree with the source")
+    return found
 
 
 def _runtimes(verdict: Verdict) -> str:
-    compared = [c for r in verdict.runtimes for c in (*r.outputs.values(), *r.checks.values())]
-    scale = error_scale(compared)
-    parts = [_runtime(r, verdict.runtimes) for r in verdict.runtimes] or ["<p>none ran</p>"]
-    for k, r in enumerate(verdict.runtimes):
-        parts[k] += _comparisons("output", r.outputs, scale)
-        parts[k] += _comparisons("what the file claims besides", r.checks, scale)
-        parts[k] += _along(r, verdict.runtimes)
+    runs = verdict.runtimes
+    if not runs:
+        return "<p>None ran: nothing was compared.</p>"
+    scale = error_scale([c for r in runs for c in (*r.outputs.values(), *r.checks.values())])
     told = _MARK
     if verdict.tolerance is not None:
         told = f"<p>a tolerance of {verdict.tolerance:g} stood in place of the noise floor</p>"
-    return told + "".join(parts)
+    parts = [told, _overview(runs, scale) if len(runs) > 1 else ""]
+    for r in runs:
+        body = comparisons("output", r.outputs, scale)
+        body += comparisons("what the file claims besides", r.checks, scale)
+        body += along(r, runs)
+        if body and len(runs) > _RUNTIMES:
+            shown = r.status == "fail"
+            body = pages.folded(f"Every output of {r.name}", body, shown=shown)
+        parts.append(_runtime(r, runs) + body)
+    return "".join(parts)
 
 
-def _comparisons(what: str, found: Mapping[str, OutputComparison], scale: Scale) -> str:
-    """Comparisons by name, a row for each; "" where there are none."""
+def _overview(runs: Sequence[RuntimeResult], scale: Scale) -> str:
+    """Each runtime by its worst output."""
+    rows: list[tuple[str, ...]] = []
+    for r in runs:
+        name = f"{said(r.name)} {said(_several(r, runs))}"
+        status = f'<span class="{said(r.status)}">{said(r.status)}</span>'
+        if not r.outputs:
+            rows.append((name, status, said(r.reason.partition("\n")[0]), "", "", "", ""))
+            continue
+        worst, one = max(
+            r.outputs.items(), key=lambda item: (bool(item[1].problem), item[1].ratio)
+        )
+        rows.append((name, status, *_cells(f"<code>{said(worst)}</code>", one, scale)))
+    heads = ("runtime", "", "worst output", "differs by", "allowed", "of allowed", _axis(scale))
+    return pages.table(heads, rows, numbers=(3, 4, 5))
+
+
+def _cells(name: str, one: OutputComparison, scale: Scale) -> tuple[str, ...]:
+    """Name, difference, allowance, share and bar of a comparison."""
+    if one.problem:
+        return (f'{name} <span class="fail">{said(one.problem)}</span>', "", "", "", "")
+    share = f"{one.ratio:.2g}"
+    if not one.ratio <= 1:
+        share = f'<span class="fail">{said(times(one.ratio))}</span>'
+    bar = error_bar(one, scale)
+    return (name, f"{off(one):.2g}", f"{one.allowed:.2g}", share, bar)
+
+
+def _axis(scale: Scale) -> str:
+    return f"1e{scale.low} to 1e{scale.high}, logarithmic"
+
+
+def comparisons(what: str, found: Mapping[str, OutputComparison], scale: Scale) -> str:
+    """Comparisons by name, a row for each, the worst first where they are many; "": none."""
     if not found:
         return ""
-    rows = [
-        (
-            (f"<code>{said(name)}</code>" if what == "output" else said(name))
-            + (f' <span class="fail">{said(one.problem)}</span>' if one.problem else ""),
-            f"{one.comparisons:,}",
-            f"{one.max_abs:.2g}",
-            f"{one.allowed:.2g}",
-            f"{one.ratio:.2g}",
-            error_bar(one, scale),
-        )
-        for name, one in found.items()
-    ]
-    axis = f"1e{scale.low} to 1e{scale.high}, logarithmic"
-    heads = (what, "numbers", "differs by", "allowed", "of allowed", axis)
-    return _table(heads, rows, numbers=4)
+    plain = what != "output"
+    named = list(found.items())
+    if len(named) > _ROWS:
+        named.sort(key=lambda item: (not item[1].problem, -item[1].ratio))
+    rows = []
+    for name, one in named:
+        cells = _cells(said(name) if plain else f"<code>{said(name)}</code>", one, scale)
+        rows.append((cells[0], f"{one.comparisons:,}", *cells[1:]))
+    heads = (what, "numbers", "differs by", "allowed", "of allowed", _axis(scale))
+    first = pages.table(heads, rows[:_ROWS], numbers=(1, 2, 3, 4))
+    if len(rows) <= _ROWS:
+        return first
+    rest = pages.table(heads, rows[_ROWS:], numbers=(1, 2, 3, 4))
+    return first + pages.folded(f"{len(rows) - _ROWS} more, none worse", rest)
 
 
-def _along(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
-    """Every output along time, all of them on one scale."""
+def along(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
+    """Outputs along time, all of them on one scale; of many, the worst first."""
     if not r.traces:
         return ""
     scale = shared_scale(t for x in every for t in x.traces.values())
-    panels = "".join(trace_panel(name, one, scale) for name, one in r.traces.items())
-    return f'<p class="soft">{_ALONG}</p><figure class="along">{panels}</figure>'
+    named = list(r.traces.items())
+    if len(named) > _PANELS:
+        none = OutputComparison(0.0, 0.0, 0.0, (), "", 0)
+        named.sort(key=lambda item: -r.outputs.get(item[0], none).ratio)
+    panels = [trace_panel(name, one, scale) for name, one in named]
+    told = f'<p class="soft">{_ALONG}</p>'
+    first = f'<figure class="along">{"".join(panels[:_PANELS])}</figure>'
+    if len(panels) <= _PANELS:
+        return told + first
+    rest = f'<figure class="along">{"".join(panels[_PANELS:])}</figure>'
+    return told + first + pages.folded(f"{len(panels) - _PANELS} more along time", rest)
+
+
+def _several(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
+    return r.subject if len({x.subject for x in every}) > 1 else ""
 
 
 def _runtime(r: RuntimeResult, every: Sequence[RuntimeResult]) -> str:
-    several = len({x.subject for x in every}) > 1
-    what = ", ".join(filter(None, (r.device, r.precision, r.subject if several else "")))
+    what = ", ".join(filter(None, (r.device, r.precision, _several(r, every))))
+    place = f' <span class="soft">({said(what)})</span>' if what else ""
     head = (
-        f'<h3><b>{said(r.name)}</b> {said(r.version)} <span class="soft">({said(what)})</span> '
+        f"<h3><b>{said(r.name)}</b> {said(r.version)}{place} "
         f'<span class="{said(r.status)}">{said(r.status)}</span></h3>'
     )
-    told = r.diagnosis or (r.reason if r.status != "fail" else "")
-    return head + _list(sentences(told))
-
-
-def _faults(faults: FaultReport) -> str:
-    line = f"{faults.caught} of {faults.planted} wrong networks would have been caught"
-    if faults.weakest is not None:
-        line += f"; the faintest, {faults.weakest[0]}, at {faults.weakest[1]:.3g} x"
-    parts = [f"<p>{said(line)}.</p>"]
-    if faults.ratios:
-        parts.append(f"<figure>{distances(faults.ratios, _CAUGHT_BEYOND)}</figure>")
-        parts.append('<p class="soft">How far each departs, as a multiple of what is allowed.</p>')
-    if faults.missed:
-        parts.append(f"<p>Not separable from rounding:</p>{_list(faults.missed)}")
-    if faults.indistinguishable:
-        parts.append(f"<p>Change nothing on these weights:</p>{_list(faults.indistinguishable)}")
-    return "".join(parts)
+    told = "" if r.status == "fail" else r.diagnosis or r.reason  # why it failed stands above
+    return head + pages.items(sentences(told))
 
 
 def _ledger(ledger: LedgerReport | None) -> str:
     if ledger is None or ledger.unreadable:
         why = f": {ledger.unreadable}" if ledger else ""
-        return f"<p>weights were not read back{said(why)}</p>"
+        return f"<p>Weights were not read back{said(why)}.</p>"
     wrong = (
         *(f"differs: {line}" for line in ledger.different),
         *(f"missing: {line}" for line in ledger.missing),
         *(f"not in the source: {line}" for line in ledger.extra),
     )
     state = f"{len(wrong)} blocks wrong" if wrong else "all bit for bit the source's"
-    return f"<p>{ledger.compared:,} numbers, {state}</p>{_list(wrong)}"
+    return f"<p>{ledger.compared:,} numbers, {state}</p>{pages.items(wrong)}"
 
 
-def _facts(verdict: Verdict) -> str:
+def facts(found: Mapping[str, Fact[Any]]) -> str:
+    """What the source says besides its weights, and on what ground."""
     rows = [
-        (f"<code>{said(name)}</code>", said(f.value), said(f.basis.value), said(f.where))
-        for name, f in verdict.facts.items()
+        (
+            f"<code>{said(one.name)}</code>",
+            said(one.value),
+            said(one.layers),
+            f'<span class="is-{said(one.basis)}">{said(one.basis)}</span>',
+            said(one.where) + (", ..." if one.more else ""),
+        )
+        for one in grouped(found)
     ]
-    return _table(("fact", "value", "basis", "where"), rows) if rows else "<p>none</p>"
-
-
-def _versions(verdict: Verdict) -> str:
-    found = {"lstmbridge": __version__, "Python": platform.python_version()}
-    found |= {name: number for name in _PACKAGES if (number := _installed(name))}
-    found["machine"] = f"{platform.system()} {platform.machine()}"
-    found["seed"] = str(verdict.seed)
-    return _table(("", ""), [(said(name), said(value)) for name, value in found.items()])
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
+    if not rows:
         return ""
+    return pages.table(("fact", "value", "layers", "basis", "where"), rows, kind="facts")

@@ -14,7 +14,7 @@ from lstmbridge.contracts import (
     Verdict,
 )
 from lstmbridge.model.facts import Basis
-from lstmbridge.report.summary import findings
+from lstmbridge.report.summary import findings, off, times
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@])")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -100,7 +100,7 @@ def _worst(r: RuntimeResult) -> tuple[str, str, str, str]:
     name, one = max(r.outputs.items(), key=rank)
     if one.problem:
         return f"{code(name)}: {said(one.problem)}", "", "", ""
-    return code(name), f"{one.max_abs:.2g}", f"{one.allowed:.2g}", f"{one.ratio:.2g}"
+    return code(name), f"{off(one):.2g}", f"{one.allowed:.2g}", f"{one.ratio:.2g}"
 
 
 def _claims(r: RuntimeResult) -> str:
@@ -129,7 +129,7 @@ def _faults(faults: FaultReport) -> str:
     line = f"planted faults: {faults.caught} of {faults.planted} would have been caught"
     if faults.weakest is not None:
         name, ratio = faults.weakest
-        line += f"; the faintest, {said(name)}, at {ratio:.3g} x what is allowed"
+        line += f"; the faintest, {said(name)}, at {times(ratio)} what is allowed"
     return line
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lstmbridge.contracts import LedgerReport, RuntimeResult, Verdict
+from lstmbridge.contracts import LedgerReport, OutputComparison, RuntimeResult, Verdict
 
 _FAIL = "fail"
 _LINES = re.compile(r"\s*\n\s*")
@@ -18,6 +19,22 @@ class Finding:
 
     head: str
     details: tuple[str, ...] = ()
+
+
+def off(one: OutputComparison) -> float:
+    """The difference at the place that comes nearest to what is allowed, or passes it furthest.
+
+    The largest difference may be elsewhere, where more is allowed.
+    """
+    there = one.ratio * one.allowed
+    return there if math.isfinite(there) else one.max_abs
+
+
+def times(ratio: float) -> str:
+    """A multiple of what is allowed, to three digits: ``"12,900 x"``."""
+    if not math.isfinite(ratio):
+        return "infinitely far"
+    return f"{float(f'{ratio:.3g}'):,g} x" if ratio < 1e6 else f"{ratio:.1e} x"
 
 
 def sentences(text: str) -> tuple[str, ...]:
@@ -56,7 +73,7 @@ def _of_runtime(r: RuntimeResult) -> Finding:
         return Finding(f"{r.name}: {r.reason}", sentences(r.diagnosis))
     name, worst = max(bad.items(), key=lambda item: (bool(item[1].problem), item[1].ratio))
     detail = f"{name}: {worst.problem}" if worst.problem else (
-        f"{name} by {worst.max_abs:.3g}, {worst.ratio:,.3g} times what is allowed, on probe "
+        f"{name} by {off(worst):.3g}, {times(worst.ratio)} what is allowed, on probe "
         f"{worst.probe}"
     )  # fmt: skip
     what = f"{len(bad)} of {len(every)} comparisons differ, {detail}"

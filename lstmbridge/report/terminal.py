@@ -30,8 +30,10 @@ from lstmbridge.model.blocks import (
 )
 from lstmbridge.model.facts import Basis, Fact
 from lstmbridge.report import overview
+from lstmbridge.report.facts import grouped, several
 from lstmbridge.report.layout import columns, wrapped
 from lstmbridge.report.picture import INDENT, common_scope, draw, shape_of, stored_as
+from lstmbridge.report.summary import off, times
 
 Row = tuple[str, str, str, str]
 """Name, kind, sizes, and where it is stored or what it does."""
@@ -49,43 +51,15 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def _say(value: object) -> str:
-    return "none" if value is None else str(value)
-
-
 def grouped_facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
-    """``name = value (basis: where)``, layers that agree said once.
-
-    Places that differ in numbers only (``cell_0``, ``cell_1``) are one place, the first.
-    """
-    groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for name, f in facts.items():
-        layer, _, short = name.rpartition(".")
-        key = (short, _say(f.value), f.basis.value, re.sub(r"\d+", "#", f.where))
-        groups.setdefault(key, []).append((layer, f.where))
-    whole = {name.rpartition(".")[0] for name in facts} - {""}
+    """``name = value (basis: where)``, layers that agree said once."""
     lines = []
-    for (short, value, basis, _), found in groups.items():
-        layers = [layer for layer, _ in found if layer]
-        place = "" if set(layers) == whole or not layers else f" in {_several(layers)}"
-        where = f": {found[0][1]}" if found[0][1] else ""
-        more = ", ..." if len({place for _, place in found}) > 1 else ""
-        lines.append(f"{short} = {value}{place}  ({basis}{where}{more})")
+    for one in grouped(facts):
+        place = f" in {one.layers}" if one.layers else ""
+        where = f": {one.where}" if one.where else ""
+        more = ", ..." if one.more else ""
+        lines.append(f"{one.name} = {one.value}{place}  ({one.basis}{where}{more})")
     return lines
-
-
-def _several(names: Many[str]) -> str:
-    """Names of layers in a few words: ``layer0, layer2 to layer11``."""
-    runs: list[list[str]] = []
-    for name in names:
-        number = re.search(r"\d+$", name)
-        before = f"{name[: number.start()]}{int(number[0]) - 1}" if number else ""
-        if runs and runs[-1][-1] == before:
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    few = (f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
-    return ", ".join(few)
 
 
 def _row(place: Layer | Attachment, part: Part) -> Row:
@@ -128,7 +102,7 @@ def _part(part: Part) -> list[str]:
     for layer in layers:
         drawn.setdefault(tuple(draw(layer.cell)), []).append(layer.name)
     for picture, names in drawn.items():
-        lines += ["", *wrapped(f"{_several(names)}: {picture[0]}", 4)]
+        lines += ["", *wrapped(f"{several(names)}: {picture[0]}", 4)]
         lines += [" " * INDENT + line for line in picture[1:]]
     return lines
 
@@ -187,11 +161,11 @@ def difference(name: str, c: OutputComparison) -> str:
     if c.problem:
         return f"{name}: {c.problem}, on probe {c.probe}"
     place = ", ".join(map(str, c.worst_index))
-    ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{c.ratio:,.3g} times"
+    ratio = f"{c.ratio:.2f} of" if c.ratio < _NEAR else f"{times(c.ratio)}"
     if 0 < c.ratio < _LEAST:
         ratio = f"less than {_LEAST} of"
     return (
-        f"{name}[{place}] differs by {c.max_abs:.2g}, {ratio} the {c.allowed:.2g} allowed, "
+        f"{name}[{place}] differs by {off(c):.2g}, {ratio} the {c.allowed:.2g} allowed, "
         f"on probe {c.probe}"
     )
 
@@ -281,7 +255,7 @@ def verdict(v: Verdict) -> str:
     line = f"  planted faults: {faults.caught} of {faults.planted} would have been caught"
     if faults.weakest is not None:
         line += (
-            f"; the faintest, {faults.weakest[0]}, at {faults.weakest[1]:.3g} x what is allowed"
+            f"; the faintest, {faults.weakest[0]}, at {times(faults.weakest[1])} what is allowed"
         )
     lines.append(line)
     if faults.missed:
@@ -320,7 +294,7 @@ def conversion(c: Conversion, *, verbose: bool = False) -> str:
     for e in c.artifact.expressions:
         hows.setdefault((e.how, e.detail), []).append(e.layer)
     for (how, detail), who in hows.items():
-        lines.append(f"  {_several(who)}: {how}{', ' * bool(detail)}{detail}")
+        lines.append(f"  {several(who)}: {how}{', ' * bool(detail)}{detail}")
     lines = fitted(lines)
     if c.verdict is not None:
         lines.append(verdict(c.verdict))

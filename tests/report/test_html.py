@@ -16,7 +16,8 @@ from lstmbridge.cli import main
 from lstmbridge.contracts import FaultReport
 from lstmbridge.model.blocks import Model, Recurrent, Residual, Sequence
 from lstmbridge.report import html
-from lstmbridge.report.drawing import distances, scale_of, stack
+from lstmbridge.report.drawing import scale_of, stack
+from lstmbridge.report.planted import kinds, planted
 
 VOID = {"meta"}
 
@@ -85,7 +86,7 @@ def test_light_dark_and_paper_have_their_colours(verdict) -> None:
 
 def test_a_bar_is_red_only_where_what_is_allowed_was_passed(verdict) -> None:
     assert 'class="over"' not in page_of(verdict(ratio=0.9))
-    assert page_of(verdict(ratio=1.1)).count('class="over"') == 2
+    assert page_of(verdict(ratio=1.1)).count('class="over"') == 1
 
 
 def test_a_longer_bar_is_a_larger_difference(verdict) -> None:
@@ -96,15 +97,44 @@ def test_a_longer_bar_is_a_larger_difference(verdict) -> None:
     assert length(0.02) < length(0.2) < length(0.9)
 
 
-def test_faults_stand_in_the_order_of_their_distances(verdict) -> None:
-    ratios = {"far": 1e6, "missed": 1.5, "near": 30.0}
-    drawn = ET.fromstring(distances(ratios, 2.0))
+def test_faults_stand_by_kind_and_further_right_where_they_are_further_away() -> None:
+    ratios = {
+        "gates i and f exchanged": 1e6,
+        "gates clipped": 1.5,
+        "gate activation exchanged": 30.0,
+    }
+    drawn = ET.fromstring(re.findall(r"<svg.*?</svg>", planted(
+        FaultReport(3, 2, missed=("gates clipped",), ratios=ratios)))[0])  # fmt: skip
     dots = [x for x in drawn if x.tag.endswith("circle")]
-    said = [x.text for x in drawn if x.tag.endswith("text") and x.get("text-anchor") == "end"]
-    assert said == ["missed", "near", "far"]
-    assert sorted(float(x.get("cx")) for x in dots) == [float(x.get("cx")) for x in dots]
-    assert ["over" in x.get("class") for x in dots] == [True, False, False]
-    assert "<circle" in page_of(verdict(faults=FaultReport(3, 2, ratios=ratios)))
+    said = [x[0].text.partition(":")[0] for x in dots]
+    assert said == ["gates clipped", "gates i and f exchanged"]
+    assert float(dots[0].get("cx")) < float(dots[1].get("cx"))
+    assert ["over" in x.get("class") for x in dots] == [True, False]
+
+
+def test_many_faults_of_a_whole_model_are_few_rows_and_none_is_lost() -> None:
+    ratios = {f"encoder/rnn: gates {k} exchanged": 50.0 + k for k in range(100)}
+    ratios |= {f"decoder/rnn: bias {k} dropped": 40.0 + k for k in range(100)}
+    ratios |= {f"weight dense_{k}/kernel dropped": 30.0 + k for k in range(50)}
+    ratios |= {"GatherV2 embedding_lookup indices off by one": 1e3, "Transpose t left out": 1e4}
+    ratios |= {"BiasAdd logits/BiasAdd left out": 1e5}
+    found = kinds(ratios)
+    assert [kind.name for kind in found] == [
+        "around the stacks: weights",
+        "stack decoder/rnn",
+        "stack encoder/rnn",
+        "around the stacks: embeddings and look-ups",
+        "around the stacks: shapes and order",
+        "around the stacks: arithmetic, heads",
+    ]
+    assert {name for kind in found for name in kind.ratios} == ratios.keys()
+    page = planted(FaultReport(len(ratios), len(ratios), ratios=ratios))
+    assert page.count("<svg") == 6
+    assert all(name in page for name in ratios)
+
+
+def test_a_verdict_without_planted_faults_says_what_that_means(verdict) -> None:
+    assert "says nothing of what it would have seen" in page_of(verdict(faults=FaultReport(0, 0)))
 
 
 def test_every_layer_is_drawn_with_its_size_and_direction(networks) -> None:
@@ -114,6 +144,16 @@ def test_every_layer_is_drawn_with_its_size_and_direction(networks) -> None:
     assert "5 → 4" in drawn
     assert "8 features a step" in drawn
     ET.fromstring(drawn)
+
+
+def test_layers_that_are_alike_share_a_box_and_those_that_departed_are_marked(networks) -> None:
+    model = networks.stack(inputs=3, units=3, count=12)
+    drawn = stack(model)
+    assert "layer0 to layer11: LSTM" in drawn
+    assert "12 layers, each 3 → 3" in drawn
+    assert drawn.count("<rect") == 3
+    assert 'class="box over"' not in drawn
+    assert stack(model, {"layer7"}).count('class="box over"') == 1
 
 
 def test_a_residual_is_drawn_around_its_layer(networks) -> None:

@@ -70,14 +70,19 @@ def test_a_pass_says_what_was_compared_and_what_could_have_been_caught() -> None
 def test_a_fail_shows_the_diagnosis_and_the_worst_places() -> None:
     failed = replace(
         RAN, status="fail", diagnosis="equals the source\nwith r and z exchanged",
-        outputs={f"o{k}": replace(FAR, ratio=10.0**k) for k in range(1, 7)},
+        outputs={f"o{k}": replace(FAR, ratio=1.25 * 10.0**k) for k in range(1, 7)},
     )  # fmt: skip
     text = said(replace(PASSED, outcome=Outcome.FAIL, runtimes=(failed,)))
     assert text.startswith("FAIL")
-    assert (
-        "equals the source with r and z exchanged o6[1, 2, 0] differs by 0.5, 1e+06 times" in text
-    )
+    place = "o6[1, 2, 0] differs by 0.5, 1.2e+06 x the 4e-07 allowed"
+    assert f"equals the source with r and z exchanged {place}" in text
     assert "and 2 outputs more" in text
+
+
+def test_difference_allowance_and_share_are_those_of_one_place() -> None:
+    quiet = replace(CLOSE, max_abs=3e-6, allowed=4e-7, ratio=0.5)  # 3e-6 where more is allowed
+    text = said(replace(PASSED, runtimes=(replace(RAN, outputs={"outputs": quiet}),)))
+    assert "differs by 2e-07, 0.50 of the 4e-07 allowed" in text
 
 
 def test_an_output_that_could_not_be_compared_says_why() -> None:
