@@ -202,8 +202,8 @@ def convert(source: Path, target: str, output: Path | None, **rest: Any) -> None
     printer.warn([*done.warnings, *terminal.assumption_warnings(done.facts)])
     printer.warn(filter(None, [saved.keep(done.verdict)]))
     printer.json(jsonable.conversion(done))
-    draw = None if done.part is None else (lambda: done.stack.model)
-    reports.write(done.verdict, source, (done.artifact.path,), draw)
+    draw = done.whole or done.stack.model
+    reports.write(done.verdict, source, (done.artifact.path,), lambda: draw)
     sys.exit(done.exit_code)
 
 
@@ -226,7 +226,7 @@ def verify(
     ctx: click.Context, /, source: Path | None, artifacts: tuple[Path, ...], **rest: Any
 ) -> None:
     """Prove that ARTIFACTS compute what SOURCE computes, or show where they part."""
-    from lstmbridge.cli.reports import Reports
+    from lstmbridge.cli.reports import Reports, network_of
 
     if rest["manifest"] is not None:
         from lstmbridge.cli.manifests import running
@@ -257,8 +257,8 @@ def verify(
     body = jsonable.verdict(found)
     body["artifact"] = [jsonable.file(path) for path in artifacts]
     printer.json(body)
-    stack = not api.is_whole(source, hints, stack_only=rest["stack_only"])
-    reports.write(found, source, artifacts, (lambda: api.load(source, hints)) if stack else None)
+    only = rest["stack_only"]
+    reports.write(found, source, artifacts, lambda: network_of(source, hints, stack_only=only))
     sys.exit(found.exit_code)
 
 

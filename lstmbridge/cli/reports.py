@@ -6,14 +6,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lstmbridge import api
 from lstmbridge.cli import github
 from lstmbridge.cli.printing import echo
-from lstmbridge.contracts import Outcome, Verdict
+from lstmbridge.contracts import Hints, Outcome, Verdict
 from lstmbridge.errors import UsageError
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 from lstmbridge.report import html, junit, markdown
+from lstmbridge.whole_models import is_asked_for, whole_from
 
 KINDS = ("junit", "markdown", "html")
+
+
+def network_of(path: Path, hints: Hints, *, stack_only: bool) -> Model | Whole:
+    """What is drawn: the network that `convert` would convert. No weight of a stack is read.
+
+    Raises:
+        As `api.load`, and `whole_models.whole_from` for a whole model.
+    """
+    with api.opened(path) as source:
+        if is_asked_for(source, hints, stack_only=stack_only):
+            return whole_from(source, hints)[0]
+    return api.load(path, hints)
 
 
 class Reports:
@@ -47,7 +62,7 @@ class Reports:
         verdict: Verdict | None,
         source: Path,
         artifacts: tuple[Path, ...],
-        model: Callable[[], Model] | None = None,
+        model: Callable[[], Model | Whole] | None = None,
     ) -> None:
         """Write what was asked for, whatever the verdict.
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstmbridge.contracts import LedgerReport, OutputComparison, RuntimeResult, Verdict
+from lstmbridge.graph.whole import Whole
 from lstmbridge.model.blocks import Model
 from lstmbridge.model.facts import Fact
 from lstmbridge.report import page as pages
 from lstmbridge.report.along import shared_scale, trace_panel
 from lstmbridge.report.drawing import Scale, error_bar, error_scale, said, stack
 from lstmbridge.report.facts import grouped
+from lstmbridge.report.flow import drawn
 from lstmbridge.report.planted import planted
 from lstmbridge.report.summary import findings, off, sentences, times
 
@@ -22,6 +24,11 @@ _MARK = (
 _ALONG = (
     "Along time: the line (or dot) is the difference, the shaded ground what rounding may do. "
     "Final states are followed by the length of their sequences, over all probes."
+)
+_FLOW = (
+    "Blue: recurrent layers that were recognised, each a native operator. Grey: what was "
+    "converted operation by operation, dashed where it is a loop. Numbers flow downwards; "
+    "weights and what only computes shapes are left out."
 )
 _ROWS, _PANELS, _RUNTIMES = 14, 6, 2
 """More outputs, curves and runtimes than these are folded, but for the worst."""
@@ -34,8 +41,7 @@ def text(
     *,
     source: str,
     artifacts: tuple[str, ...],
-    model: Model | None = None,
-    drawing: str = "",
+    model: Model | Whole | None = None,
 ) -> str:
     """The whole page.
 
@@ -44,18 +50,16 @@ def text(
         source: what the user called it.
         artifacts: likewise.
         model: the network, to be drawn; no weight is read.
-        drawing: in its place, an SVG that shows it.
     """
     word = verdict.outcome.value
     named = ", ".join(f"<code>{said(path)}</code>" for path in artifacts) or "no artifact"
     about = f"{named} against <code>{said(source)}</code>"
     figures = f"{verdict.comparisons:,} numbers compared in {verdict.seconds:.2f} s"
-    picture = stack(model, _departed(verdict.runtimes, model)) if model else drawing
     sections = [
         pages.headline(word, word.upper(), about, figures),
         pages.finding_items(findings(verdict)),
         pages.tiles(_tiles(verdict)),
-        pages.section("The network", f"<figure>{picture}</figure>" if picture else ""),
+        pages.section("The network", network(model, verdict.runtimes)),
         pages.section("Runtimes", _runtimes(verdict)),
         pages.section("Planted faults", planted(verdict.faults)),
         pages.section("Weights read back", _ledger(verdict.ledger)),
@@ -65,6 +69,15 @@ def text(
         pages.versions(verdict.seed),
     ]
     return pages.page(word, f"{word}: {', '.join(artifacts)}", sections)
+
+
+def network(model: Model | Whole | None, runs: Sequence[RuntimeResult]) -> str:
+    """The network drawn, layers that departed marked; "" where it is not known."""
+    if model is None:
+        return ""
+    if isinstance(model, Model):
+        return f"<figure>{stack(model, _departed(runs, model))}</figure>"
+    return f'<figure class="flow">{drawn(model)}</figure><p class="soft">{_FLOW}</p>'
 
 
 def _departed(runs: Sequence[RuntimeResult], model: Model) -> set[str]:
@@ -233,7 +246,7 @@ def facts(found: Mapping[str, Fact[Any]]) -> str:
             said(one.value),
             said(one.layers),
             f'<span class="is-{said(one.basis)}">{said(one.basis)}</span>',
-            said(one.where) + (", ..." if one.more else ""),
+            said(one.where).replace("/", "/<wbr>") + (", ..." if one.more else ""),
         )
         for one in grouped(found)
     ]

@@ -93,7 +93,7 @@ def _pictures(faults: FaultReport) -> str:
         )
         for kind in kinds(faults.ratios)
     ]
-    axis = f"1 to {times(10.0**scale.high)} allowed"
+    axis = f"1 to 1e{scale.high} x allowed"
     told = (
         '<p class="soft">Each dot is a fault. The bar on the left is what is allowed; the further '
         "to the right, the further above it (logarithmic).</p>"

@@ -40,7 +40,7 @@ th, td { text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top;
 td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th, .faults td:nth-child(2) { white-space: nowrap; }
 td:last-child, th:last-child { padding-right: 0; }
-.facts td:last-child { overflow-wrap: anywhere; min-width: 14rem; }
+.facts td:last-child { min-width: 14rem; }
 .faults td:last-child { min-width: 12rem; }
 tbody tr { border-bottom: 1px solid var(--line); }
 ul { margin: .25rem 0; padding-left: 1.2rem; } li { overflow-wrap: anywhere; }
@@ -52,11 +52,13 @@ pre { background: var(--box); border-radius: .4rem; padding: .6rem .8rem; overfl
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--bar); }
 dl.words dt { font-weight: 600; margin-top: .5rem; } dl.words dd { margin: 0; }
 figure { margin: 0; overflow-x: auto; }
+.flow svg { min-width: 46rem; max-width: 100%; height: auto; }
 svg { display: block; font: 12px system-ui, "DejaVu Sans", sans-serif; }
 svg text { fill: var(--ink); } svg text.soft { fill: var(--soft); }
 svg .box { fill: var(--box); stroke: var(--line); } svg .box.native { fill: var(--native); }
 svg .box.over { fill: var(--bad-ground); stroke: var(--bad); }
-svg .box.port { fill: var(--page); }
+svg .box.port { fill: var(--page); } svg .box.loop { stroke: var(--soft);
+  stroke-dasharray: 5 3; }
 svg .wire { stroke: var(--soft); fill: none; }
 svg .grid { stroke: var(--line); }
 svg .bar { fill: var(--bar); } svg .over { fill: var(--bad); }
@@ -75,6 +77,7 @@ svg .floor { fill: var(--line); opacity: .6; } svg .line { stroke: var(--bar); f
   main { padding: 0; max-width: none; } body { font-size: 9.5pt; }
   h2 { break-after: avoid; } tr, li, .tile, svg, dd { break-inside: avoid; }
   dt { break-after: avoid; }
-  .wide, figure { overflow: visible; } figure svg { max-width: 100%; height: auto; }
+  .wide, figure { overflow: visible; }
+  figure svg, .flow svg { min-width: 0; max-width: 100%; height: auto; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
