@@ -35,6 +35,8 @@ SINCE = "2.4 or later"
 _ROLES = ("kernel", "recurrent_kernel", "bias")
 _NUMBER = re.compile(r"(\d+)")
 _CELL = re.compile(r".*_cell(_\d+)?")
+_OWN_CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_v1)?(_\d+)?")
+"""What Keras itself calls a cell; any layer may be called ``my_cell``."""
 _HALF = re.compile(r"(forward|backward)_.*")
 _COPIES = re.compile(r"(?:^|/)(?:\.OPTIMIZER_SLOT|optimizer|_optimizer|keras_api)/")
 _NODES, _ATTRIBUTES, _FULL_NAME, _KEY = 1, 2, 2, 3
@@ -140,7 +142,7 @@ def described_by(
     kernels = [roles["recurrent_kernel"] for roles in recurrent.values()]
     # a path that is no key was made of a name that has a cell's scope
     since = bool(kernels) and all(
-        path + SUFFIX not in tensors or _has_a_cell(named.get(path, "")) for path in kernels
+        path + SUFFIX not in tensors or has_a_cell(named.get(path, "")) for path in kernels
     )
     if since:
         return Described(SINCE, None, "", ordered, tree=True)
@@ -180,9 +182,13 @@ def _named(message: memoryview) -> Iterator[tuple[str, str]]:
                 yield key.decode("utf-8", "replace"), name.decode("utf-8", "replace")
 
 
-def _has_a_cell(name: str) -> bool:
-    """Whether a kernel lies in a scope of a cell: ``lstm/lstm_cell/recurrent_kernel``."""
-    return any(_CELL.fullmatch(part) for part in name.split("/")[:-1])
+def has_a_cell(name: str) -> bool:
+    """Whether a kernel lies in a cell within a layer: ``lstm/lstm_cell/recurrent_kernel``.
+
+    TensorFlow 1.13 to 2.1 open none: there ``my_cell/recurrent_kernel`` is a layer of that name.
+    """
+    parts = name.split("/")
+    return len(parts) > 2 and _OWN_CELL.fullmatch(parts[-2]) is not None
 
 
 def _top(folder: str) -> str:

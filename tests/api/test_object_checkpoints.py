@@ -16,7 +16,13 @@ from lstmbridge.adapters.keras.layers import Context
 from lstmbridge.contracts import Described, Hints, Outcome
 from lstmbridge.errors import FactMissing, LstmBridgeError, SourceUnreadable
 from lstmbridge.sources import open_source
-from lstmbridge.sources.objects import GRAPH, attributes_of, described_by, names_of
+from lstmbridge.sources.objects import (
+    GRAPH,
+    attributes_of,
+    described_by,
+    has_a_cell,
+    names_of,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "objects"
 CASES = {
@@ -165,3 +171,47 @@ class Named(Stored):
     def __init__(self, name, shape):
         super().__init__(np.zeros(shape, "f"))
         self.name = name
+
+
+CLASSIC = ["tf115-my_cell", "tf115-gru", "tf115-sum", "compat1-gru"]
+
+
+@pytest.mark.parametrize("case", CLASSIC)
+def test_layers_that_may_be_tensorflow_1s_ask_for_their_gates(case):
+    with pytest.raises(FactMissing, match="gates' activation") as caught:
+        api.inspect(FOLDER / case)
+    assert "--gate-activation" in caught.value.advice
+
+
+@pytest.mark.parametrize("case", CLASSIC)
+def test_with_what_was_stated_they_compute_what_keras_recorded(case, tmp_path):
+    import onnxruntime
+
+    merge = "sum" if case == "tf115-sum" else None
+    hints = Hints(gate_activation="hard_sigmoid", merge_mode=merge)
+    done = api.convert(FOLDER / case, to="onnx", output=tmp_path / "m.onnx", hints=hints)
+    x, y = recorded(case)
+    (got,) = onnxruntime.InferenceSession(done.path).run(["outputs"], {"inputs": x})
+    np.testing.assert_allclose(got, y, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", ["keras2-stack", "tf115-sum"])
+def test_strict_takes_no_default_of_an_object_based_checkpoint(case, tmp_path):
+    hints = Hints(gate_activation="hard_sigmoid")
+    with pytest.raises(FactMissing, match="default only"):
+        api.convert(FOLDER / case, to="onnx", output=tmp_path / "m.onnx", hints=hints, strict=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_assumed_sigmoid_says_which_layers_have_another():
+    (part,) = api.inspect(FOLDER / "keras2-stack").recognition.parts
+    assert "tf.compat.v1" in part.model.layers[0].cell.facts["gate_activation"].where
+
+
+def test_a_layer_that_is_called_a_cell_is_no_scope_of_a_cell():
+    assert not has_a_cell("my_cell/recurrent_kernel")
+    assert not has_a_cell("lstm_cell/recurrent_kernel")
+    assert not has_a_cell("net/my_cell/recurrent_kernel")
+    assert not has_a_cell("old_lstm_cell/lstm/recurrent_kernel")
+    assert has_a_cell("lstm/lstm_cell/recurrent_kernel")
+    assert has_a_cell("both/forward_gru/gru_cell_12/recurrent_kernel")

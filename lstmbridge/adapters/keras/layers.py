@@ -10,7 +10,13 @@ import numpy as np
 
 from lstmbridge.adapters.keras.cells import CUDNN, GATES, Constants, build
 from lstmbridge.adapters.keras.config import LayerEntry
-from lstmbridge.adapters.keras.versions import gate_activation, other_hard_sigmoid, reset_after
+from lstmbridge.adapters.keras.versions import (
+    gate_activation,
+    other_hard_sigmoid,
+    release,
+    reset_after,
+    unlike_tensorflow_2,
+)
 from lstmbridge.adapters.keras.weights import Kernels
 from lstmbridge.arrays.namespace import ACTIVATIONS
 from lstmbridge.contracts import Hints
@@ -213,7 +219,7 @@ def _cell(name: str, leaf: Leaf, kernels: Kernels, context: Context) -> Cell:
     else:
         constants = Constants(
             _activation(leaf, "activation", where, context),
-            _gates(name, leaf, kernels, where, context),
+            _gates(name, leaf, kernels, where, context, reset=reset),
             reset,
         )
     if "reset_after" in leaf.config and bool(leaf.config["reset_after"]) != after:
@@ -243,7 +249,9 @@ def _reset(name: str, leaf: Leaf, where: str, context: Context) -> Fact[bool]:
     return Fact.assumed(found, f"default of Keras {context.version or '3'}")
 
 
-def _gates(name: str, leaf: Leaf, kernels: Kernels, where: str, context: Context) -> Fact[str]:
+def _gates(
+    name: str, leaf: Leaf, kernels: Kernels, where: str, context: Context, *, reset: Fact[bool]
+) -> Fact[str]:
     for key in ("recurrent_activation", "inner_activation"):
         if key in leaf.config:
             return _activation(leaf, key, where, context)
@@ -254,15 +262,19 @@ def _gates(name: str, leaf: Leaf, kernels: Kernels, where: str, context: Context
         return Fact.given(given, "--gate-activation")
     version = "1.0" if kernels.parted and not context.version else context.version
     found = gate_activation(version, tree=context.tree)
+    if kernels.gates == 3 and unlike_tensorflow_2(version, after=reset.value):
+        found = None
     if found is None:
         raise FactMissing(
             f"{name}: the file does not say what its gates' activation is, and Keras "
             f"{context.version or 'of no stated version'} had two defaults",
-            expected="hard_sigmoid (Keras up to 2.2, TensorFlow 1) or sigmoid (TensorFlow 2)",
+            expected="hard_sigmoid (Keras up to 2.2, TensorFlow 1, tf.compat.v1) or sigmoid "
+            "(TensorFlow 2)",
             where=context.where or name,
             advice="--gate-activation hard_sigmoid, or --gate-activation sigmoid",
         )
-    return Fact.assumed(found, f"default of Keras {version or '3'}")
+    classic = "; tf.compat.v1's layers have hard_sigmoid" if release(version) >= (2, 4) else ""
+    return Fact.assumed(found, f"default of Keras {version or '3'}{classic}")
 
 
 def _activation(leaf: Leaf, key: str, where: str, context: Context) -> Fact[str]:

@@ -31,6 +31,15 @@ def gate_activation(version: str, *, tree: bool) -> str | None:
     return None if known == (2, 2) and version.endswith("-tf") else "hard_sigmoid"
 
 
+def unlike_tensorflow_2(version: str, *, after: bool) -> bool:
+    """Whether a GRU that shows its reset is none of TensorFlow 2's by default.
+
+    Those reset after the product. One that resets before it was told so, or is a layer of
+    `tf.compat.v1`, whose gates are hard_sigmoid: seen in 2.21 with tf_keras.
+    """
+    return (2, 4) <= release(version) < (3, 0) and not after
+
+
 def reset_after(version: str, *, tree: bool) -> bool | None:
     """The default of GRU; None where the version leaves it open.
 
